@@ -1,0 +1,89 @@
+# The entrance of the project: `make help` lists the targets. Only python3 (3.10 or newer, with venv) and make are needed.
+
+PYTHON    ?= python3
+VENV      ?= .venv
+EDGE_VENV ?= .venv-edge
+# What pip installs for torch (such as TORCH='torch==2.13.0'), and further options for pip. The plain package
+# carries CUDA (a few GB on Linux); a machine without a GPU can take the small build:
+#   make demo PIP_EXTRA='--extra-index-url https://download.pytorch.org/whl/cpu'
+TORCH     ?= torch
+PIP_EXTRA ?=
+# More options for pytest or the demo:  make test PYTEST_ARGS='-x -k entropy'    make demo DEMO_ARGS='--size 256x832'
+PYTEST_ARGS ?=
+DEMO_ARGS   ?=
+
+PY       := $(VENV)/bin/python
+EDGE_PY  := $(EDGE_VENV)/bin/python
+DEV_OK   := $(VENV)/.installed-dev
+DEMO_OK  := $(VENV)/.installed-demo
+EDGE_OK  := $(EDGE_VENV)/.installed-edge
+# The development install holds everything the demo needs, so the demo uses it where it is there.
+RUN_OK   := $(if $(wildcard $(DEV_OK)),$(DEV_OK),$(DEMO_OK))
+# pip shows its progress on a terminal and is quiet elsewhere.
+PIP_OPTS := --disable-pip-version-check $(shell test -t 2 || echo --quiet) $(PIP_EXTRA)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check check-style check-types check-imports check-generated test-unit test-edge format proto clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUN_OK) ## stream a synthetic street between two processes; table, picture and video in out/demo
+	$(PY) -m benchmarks demo $(DEMO_ARGS)
+
+test: check test-unit test-edge ## everything: check, all tests, then the edge alone without torch
+
+check: check-style check-types check-imports check-generated ## format, lint, types, import rules, generated files
+
+check-style: $(DEV_OK)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+
+check-types: $(DEV_OK)
+	$(PY) -m mypy
+
+check-imports: $(DEV_OK)
+	$(VENV)/bin/lint-imports
+
+check-generated: $(DEV_OK)
+	$(PY) proto/generate.py --check
+	$(PY) tests/vectors/generate.py --verify
+
+test-unit: $(DEV_OK) ## all tests in the development environment
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-edge: $(EDGE_OK) ## the edge alone: tests/common and tests/edge in an environment that has no torch
+	$(EDGE_PY) -c "import importlib.util as u, sys; sys.exit('torch is installed in the edge-only environment' if u.find_spec('torch') else 0)"
+	$(EDGE_PY) -m pytest tests/common tests/edge $(PYTEST_ARGS)
+
+format: $(DEV_OK) ## rewrite the sources in the house format
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+proto: $(DEV_OK) ## regenerate common/pb from proto/*.proto
+	$(PY) proto/generate.py
+
+clean: ## remove the environments, the outputs and the caches
+	rm -rf $(VENV) $(EDGE_VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Each stamp says: this environment holds what pyproject.toml asks for. Recreated only when pyproject.toml changes.
+$(PY) $(EDGE_PY):
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or newer is needed, this is ' + sys.version.split()[0])"
+	@$(PYTHON) -m venv $(patsubst %/bin/python,%,$@) || { echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(patsubst %/bin/python,%,$@); exit 1; }
+
+$(DEV_OK): pyproject.toml | $(PY)
+	@echo "installing the development environment into $(VENV) (a few minutes the first time)"
+	$(PY) -m pip install $(PIP_OPTS) '$(TORCH)' -e '.[dev]'
+	@touch $@
+
+$(DEMO_OK): pyproject.toml | $(PY)
+	@echo "installing what the demo needs into $(VENV) (a few minutes the first time)"
+	$(PY) -m pip install $(PIP_OPTS) '$(TORCH)' -e '.[demo]'
+	@$(PY) -m pip install $(PIP_OPTS) --only-binary :all: pillow-jxl-plugin || echo "no JPEG XL on this machine: the demo leaves it out"
+	@touch $@
+
+$(EDGE_OK): pyproject.toml | $(EDGE_PY)
+	@echo "installing the edge alone into $(EDGE_VENV)"
+	$(EDGE_PY) -m pip install $(PIP_OPTS) -e '.[edge]' pytest hypothesis
+	@touch $@

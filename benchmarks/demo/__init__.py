@@ -1,0 +1,1 @@
+"""The demo: a synthetic street streamed from one process to another, measured and shown."""

@@ -1,0 +1,1 @@
+"""Rate-distortion: our codec, what the side view gives for nothing, and what conventional codecs reach."""

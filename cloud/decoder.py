@@ -1,0 +1,197 @@
+"""The cloud decoder: packets and side information to images. Orchestration only; the networks are in cloud.models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cloud.diffusion.sampler import MAX_STEPS, frame_noise
+from cloud.models.codec import Codec, ModelConfig
+from common.bitstream.packet import Packet
+from common.bitstream.session import SessionFacts
+from common.bundle import Bundle
+from common.entropy.latents import LatentCodec
+from common.errors import BundleCorrupt, MissingDependency, UsageError
+
+_ENTROPY_ONLY = "hyperprior."  # the trained hyperprior reaches the decoder as integers, not as weights
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeRequest:
+    """Everything one frame's decoding depends on; nothing else does.
+
+    Attributes:
+        packet: the frame's packet.
+        height, width: of the frame, from the session or the container.
+        side: (H', W', 3) uint8 RGB side view, or None; another size than the frame's is resized.
+        previous: (H, W, 3) uint8, the last reconstruction: stands in for a missing side view.
+        stream, frame: seed of the sampler's noise.
+        steps: denoising steps; None takes the bundle's own number.
+    """
+
+    packet: bytes
+    height: int
+    width: int
+    side: NDArray[np.uint8] | None
+    previous: NDArray[np.uint8] | None = None
+    stream: str = ""
+    frame: int = 0
+    steps: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedFrame:
+    """A rebuilt frame and what is known of it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) float32 in [0, 1]: how far each pixel comes from the side view (the paper's m_v).
+        disparity: (H, W) float32 pixels; meaningless where the mask is 0.
+        warped: (H, W, 3) uint8, the side view moved onto the main one.
+        ms: milliseconds per stage: entropy, network, total (network and total of the whole batch).
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.float32]
+    disparity: NDArray[np.float32]
+    warped: NDArray[np.uint8]
+    ms: dict[str, float]
+
+
+class Decoder:
+    """Decode frames with one bundle on one device. Not thread-safe; one decoder a worker."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None) -> None:
+        """Load the bundle's networks.
+
+        Args:
+            bundle: an opened bundle.
+            device: "auto", "cpu" or "cuda".
+            threads: torch's intra-op threads on the CPU; None leaves them as they are.
+
+        Raises:
+            BundleCorrupt: if a file is damaged or does not fit the manifest.
+            MissingDependency: if CUDA is asked for and not there.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        elif device == "cuda" and not torch.cuda.is_available():
+            raise MissingDependency("a CUDA device", "cloud")
+        self.bundle, self.device = bundle, torch.device(device)
+        self.codec = LatentCodec.from_bundle_file(bundle.file("entropy.safetensors"))
+        path = bundle.file("decoder.safetensors")
+        try:
+            self.config = ModelConfig(**bundle.manifest["model"])
+            model = Codec(self.config)
+            weights = {name: value.float() for name, value in load_file(path).items()}
+            missing, unexpected = model.load_state_dict(weights, strict=False)
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
+            raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+        missing = [name for name in missing if not name.startswith(_ENTROPY_ONLY)]
+        if missing or unexpected:
+            raise BundleCorrupt(path, f"weights {(missing + list(unexpected))[:3]} are missing or unknown")
+        model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.model = model.eval().requires_grad_(False)
+
+    def decode(self, request: DecodeRequest) -> DecodedFrame:
+        """Decode one frame; see `decode_batch`."""
+        return self.decode_batch([request])[0]
+
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> list[DecodedFrame]:
+        """Decode frames, those of one size and step count together.
+
+        Raises:
+            BitstreamError: if a packet is damaged or foreign; the class says how.
+            UsageError: if a step count is out of range.
+        """
+        results: dict[int, DecodedFrame] = {}
+        groups: dict[tuple[int, int, int], list[int]] = {}
+        for index, request in enumerate(requests):
+            steps = self.config.steps if request.steps is None else request.steps
+            if not 1 <= steps <= MAX_STEPS:
+                raise UsageError(f"steps must be 1 to {MAX_STEPS}, got {steps}")
+            groups.setdefault((request.height, request.width, steps), []).append(index)
+        for (height, width, steps), indices in groups.items():
+            frames = self._group([requests[i] for i in indices], height, width, steps)
+            results.update(zip(indices, frames, strict=True))
+        return [results[index] for index in range(len(requests))]
+
+    def latents(self, packet: bytes, height: int, width: int) -> tuple[NDArray[np.float32], int]:
+        """Return (ŷ (C, h, w) float32, quality) of a packet: the entropy decoder alone.
+
+        Raises:
+            BitstreamError: if the packet is damaged or foreign.
+        """
+        session = SessionFacts(self.bundle.id, height, width)
+        parsed = Packet.parse(packet, session)
+        y_hat, _ = self.codec.decode(
+            parsed.payload, parsed.quality, session.latent_height, session.latent_width
+        )
+        return y_hat, parsed.quality
+
+    def _group(
+        self, requests: list[DecodeRequest], height: int, width: int, steps: int
+    ) -> list[DecodedFrame]:
+        start = time.perf_counter()
+        coded = [self.latents(request.packet, height, width) for request in requests]
+        entropy = time.perf_counter()
+        y_hat = torch.from_numpy(np.stack([latents for latents, _ in coded])).to(self.device)
+        quality = torch.tensor([quality for _, quality in coded], device=self.device)
+        rows, columns = y_hat.shape[2] * 16, y_hat.shape[3] * 16
+        sides = [side_information(request) for request in requests]
+        present = torch.tensor([float(side is not None) for side in sides], device=self.device)
+        side = torch.cat([self._image(s, height, width, rows, columns) for s in sides])
+        shape = (self.config.diffusion_channels, rows // 8, columns // 8)
+        noise = torch.stack([frame_noise(r.stream, r.frame, shape) for r in requests]).to(self.device)
+        with torch.inference_mode():
+            out = self.model.decode(y_hat, quality, side, present, noise, steps)
+            images = _to_bytes(out.blend.image[..., :height, :width])
+            warped = _to_bytes(out.geometry.warped[..., :height, :width])
+            mask = out.blend.mask[:, 0, :height, :width].float().cpu().numpy()
+            disparity = out.geometry.disparity[:, 0, :height, :width].float().cpu().numpy()
+        end = time.perf_counter()
+        ms = {
+            "entropy": (entropy - start) * 1e3,
+            "network": (end - entropy) * 1e3,
+            "total": (end - start) * 1e3,
+        }
+        return [
+            DecodedFrame(images[i], mask[i], disparity[i], warped[i], dict(ms)) for i in range(len(requests))
+        ]
+
+    def _image(
+        self, image: NDArray[np.uint8] | None, height: int, width: int, rows: int, columns: int
+    ) -> Tensor:
+        if image is None:
+            return torch.zeros(1, 3, rows, columns, device=self.device)
+        if image.shape[:2] != (height, width):
+            shrinks = image.shape[0] > height
+            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        planes = tensor.permute(2, 0, 1)[None].float() / 255
+        planes = F.pad(planes, (0, columns - width, 0, rows - height), mode="replicate")
+        return planes.contiguous(memory_format=torch.channels_last)
+
+
+def side_information(request: DecodeRequest) -> NDArray[np.uint8] | None:
+    """Return the view to decode with: the side view, else the previous reconstruction, else None."""
+    return request.side if request.side is not None else request.previous
+
+
+def _to_bytes(images: Tensor) -> NDArray[np.uint8]:
+    """Turn (B, 3, H, W) float in [-1, 1] into (B, H, W, 3) uint8."""
+    levels = ((images.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,0 +1,1 @@
+"""The diffusion decoder: latent space, denoiser, few-step sampler."""

@@ -1,0 +1,1 @@
+"""Where decoding runs: in a thread of this process, or nowhere (recording only)."""

@@ -1,0 +1,227 @@
+"""`mdic-cloud export`: a training checkpoint to a bundle, with parity checked between torch and ONNX Runtime."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cloud.models.codec import Codec, ModelConfig
+from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
+from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
+from common.entropy.tables import laplace_tables, quantise_pmf
+from common.errors import BundleCorrupt, MissingDependency
+
+Z_MAX = 20
+Y_MAX = 60
+# Symbols whose scale index is this or below are certainly zero (P(other) < 0.3 %): not coded at all.
+SKIP_INDEX = 4
+PAD_MULTIPLE = 64
+ENCODER, HYPER, ENTROPY, DECODER = "encoder.onnx", "hyper.onnx", "entropy.safetensors", "decoder.safetensors"
+_EDGE_ONLY = ("hyperprior.",)
+
+
+class _EdgeGraph(nn.Module):
+    """What the edge runs: uint8 RGB rows in, gained latents out."""
+
+    def __init__(self, model: Codec) -> None:
+        super().__init__()
+        self.analysis = model.analysis
+
+    def forward(self, image: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        return self.analysis(image.permute(0, 3, 1, 2).float() / 255, quality)  # type: ignore[no-any-return]
+
+
+class _HyperGraph(nn.Module):
+    """The hyper decoder as float32 ONNX: exact, because every sum stays below 2^24; a cross-check of the integers."""
+
+    def __init__(self, model: Codec) -> None:
+        super().__init__()
+        self.decoder = model.hyperprior.decoder
+
+    def forward(self, z: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        mean, index = self.decoder(z, quality)
+        return mean * 16, index
+
+
+def z_tables(mean: NDArray[np.float64], scale: NDArray[np.float64], max_value: int) -> NDArray[np.int32]:
+    """Return cumulative tables (Q, Z, 2 * max + 3) of Laplace distributions with means and scales (Q, Z)."""
+    edges = np.arange(-max_value, max_value + 2, dtype=np.float64) - 0.5
+    t = (edges[None, None] - mean[..., None]) / scale[..., None]
+    cdf = np.where(t < 0, 0.5 * np.exp(np.minimum(t, 0)), 1 - 0.5 * np.exp(-np.maximum(t, 0)))
+    pmf = np.maximum(np.diff(cdf, axis=-1), 0)
+    escape = np.maximum(1 - pmf.sum(-1, keepdims=True), 1e-6)
+    flat = np.concatenate([pmf, escape], -1).reshape(-1, 2 * max_value + 2)
+    return quantise_pmf(flat).reshape(*mean.shape, -1)
+
+
+def entropy_arrays(model: Codec) -> dict[str, NDArray[Any]]:
+    """Return everything in `entropy.safetensors` (BITSTREAM.md): integer layers and tables."""
+    prior = model.hyperprior
+    arrays: dict[str, NDArray[Any]] = {}
+    with torch.no_grad():
+        for name, value in prior.decoder.integers().items():
+            arrays[name] = value.numpy().astype(np.int8 if name.startswith("w") else np.int32)
+        mean = prior.z_mean.double().numpy()
+        scale = prior.z_log_scale.clamp(-4, 5).exp().double().numpy()
+    arrays["z_cdf"] = z_tables(mean, scale, Z_MAX)
+    scales = np.exp(np.arange(SCALE_COUNT) * SCALE_STEP - SCALE_OFFSET)
+    arrays["y_cdf"] = laplace_tables(scales, Y_MAX)
+    arrays["skip_index"] = np.array([SKIP_INDEX], np.int32)
+    return arrays
+
+
+def _to_onnx(
+    graph: nn.Module, inputs: tuple[Tensor, Tensor], path: Path, names: tuple[str, ...], axes: tuple[int, int]
+) -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError as why:
+        raise MissingDependency("onnx", "train") from why
+    source, target = axes
+    dynamic = {names[0]: {source: "height", source + 1: "width"}}
+    dynamic.update({name: {target: f"{name}_h", target + 1: f"{name}_w"} for name in names[2:]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            inputs,
+            str(path),
+            input_names=list(names[:2]),
+            output_names=list(names[2:]),
+            dynamic_axes=dynamic,
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def write_bundle(model: Codec, folder: Path, name: str, training: dict[str, Any]) -> Bundle:
+    """Write a bundle of `model` into `folder` (replaced if it exists) and check it; return it opened.
+
+    Weights are rounded to float16 first, so the exported encoder and the decoder in the bundle are one model.
+
+    Raises:
+        BundleCorrupt: if ONNX Runtime and torch disagree on the exported encoder.
+        MissingDependency: if onnx or onnxruntime is not installed.
+    """
+    model = model.eval().cpu().float()
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if not key.startswith(_EDGE_ONLY):
+                value.copy_(value.half().float())
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    quality = torch.tensor([3])
+    image = torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
+    _to_onnx(_EdgeGraph(model), (image, quality), folder / ENCODER, ("image", "quality", "y", "z"), (1, 2))
+    z = torch.zeros(1, model.config.hyper_channels, 2, 3)
+    _to_onnx(_HyperGraph(model), (z, quality), folder / HYPER, ("z", "quality", "mean", "index"), (2, 2))
+    save_arrays(entropy_arrays(model), folder / ENTROPY)
+    weights = {
+        key: value.half().contiguous()
+        for key, value in model.state_dict().items()
+        if not key.startswith(_EDGE_ONLY)
+    }
+    save_file(weights, folder / DECODER)
+    manifest = _manifest(model.config, name, training, folder)
+    (folder / MANIFEST).write_text(manifest)
+    check_parity(model, folder)
+    return Bundle.load(folder)
+
+
+def _manifest(config: ModelConfig, name: str, training: dict[str, Any], folder: Path) -> str:
+    codec = {
+        "latent_channels": config.latent_channels,
+        "hyper_channels": config.hyper_channels,
+        "qualities": config.qualities,
+        "stride": 16,
+        "pad_multiple": PAD_MULTIPLE,
+    }
+    lines = [f"format = {FORMAT}", f"name = {json.dumps(name)}"]
+    for table, values in (("codec", codec), ("model", dataclasses.asdict(config)), ("training", training)):
+        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    for file in (ENCODER, HYPER, ENTROPY, DECODER):
+        path = folder / file
+        lines += ["", f'[files."{file}"]', f'sha256 = "{hash_file(path)}"', f"bytes = {path.stat().st_size}"]
+    return "\n".join(lines) + "\n"
+
+
+def check_parity(model: Codec, folder: Path, tolerance: float = 2e-3) -> float:
+    """Compare ONNX Runtime with torch on an odd-shaped image; return the largest difference of y and z.
+
+    Raises:
+        BundleCorrupt: if it is above `tolerance`, or the hyper decoder's integers differ at all.
+    """
+    try:
+        import onnxruntime
+    except ImportError as why:
+        raise MissingDependency("onnxruntime", "train") from why
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1, 192, 320, 3), dtype=np.uint8)
+    quality = np.array([5])
+    session = onnxruntime.InferenceSession(str(folder / ENCODER), providers=["CPUExecutionProvider"])
+    got = session.run(None, {"image": image, "quality": quality})
+    with torch.inference_mode():
+        want = _EdgeGraph(model)(torch.from_numpy(image), torch.from_numpy(quality))
+    worst = max(float(np.abs(g - w.numpy()).max()) for g, w in zip(got, want, strict=True))
+    if not worst <= tolerance:
+        raise BundleCorrupt(folder / ENCODER, f"differs from torch by {worst:.2g}, more than {tolerance:.2g}")
+    z = rng.integers(-9, 10, (1, model.config.hyper_channels, 3, 5)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(folder / HYPER), providers=["CPUExecutionProvider"])
+    got = session.run(None, {"z": z, "quality": quality})
+    with torch.inference_mode():
+        want = _HyperGraph(model)(torch.from_numpy(z), torch.from_numpy(quality))
+    if not all(np.array_equal(g, w.numpy()) for g, w in zip(got, want, strict=True)):
+        raise BundleCorrupt(folder / HYPER, "integers differ between ONNX Runtime and torch")
+    return worst
+
+
+def load_model(checkpoint: Path) -> tuple[Codec, dict[str, Any]]:
+    """Return the averaged model of a training checkpoint, and the run's facts.
+
+    Raises:
+        BundleCorrupt: if the file cannot be read or does not hold a model.
+    """
+    try:
+        with safe_open(checkpoint, "pt") as file:
+            facts: dict[str, Any] = json.loads(file.metadata()["facts"])
+            model = Codec(ModelConfig(**facts["config"]["model"]))
+            model.load_state_dict({name: file.get_tensor(f"ema.{name}") for name in model.state_dict()})
+    except Exception as why:
+        raise BundleCorrupt(checkpoint, f"{type(why).__name__}: {why}") from why
+    return model, facts
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Export a checkpoint; see the module's docstring."""
+    p = argparse.ArgumentParser(
+        prog="mdic-cloud export", description="turn a training checkpoint into a bundle"
+    )
+    p.add_argument("checkpoint", type=Path)
+    p.add_argument("folder", type=Path, help="the bundle's folder; replaced if it exists")
+    p.add_argument("--name", help="default: the folder's name")
+    p.add_argument("--note", default="", help="what it was trained on, kept in the manifest")
+    args = p.parse_args(argv)
+    model, facts = load_model(args.checkpoint)
+    training = {"steps": int(facts["step"]), "minutes": round(facts["seconds"] / 60, 1), "note": args.note}
+    bundle = write_bundle(model, args.folder, args.name or args.folder.name, training)
+    size = sum(file.stat().st_size for file in bundle.path.iterdir())
+    print(f"bundle {bundle.name} {bundle.hex}: {size / 1e6:.1f} MB in {bundle.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The codec's networks: analysis, hyperprior, geometry core, pixel decoder, and the whole graph."""

@@ -1,0 +1,1 @@
+"""Where decoded frames go: image folders, videos."""

@@ -1,0 +1,99 @@
+"""The one map from our errors to gRPC status codes (proto/TRANSPORT.md, section 8).
+
+What is not in our tree becomes INTERNAL without detail. The few errors that only a server can have are here
+too; they borrow exit codes, since a peer sees them as `Fault.code`.
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from common.errors import (
+    BitstreamError,
+    BundleError,
+    CloudUnreachable,
+    ForeignBundle,
+    InputError,
+    MdicError,
+    MissingDependency,
+    Oversize,
+    PeerRejected,
+    ProtocolViolation,
+    StreamError,
+    UnknownVersion,
+    UsageError,
+)
+from common.stream.messages import Fault
+
+INTERNAL_FAULT_CODE = 70
+"""As the exit code of a defect of ours (`common/cli.py`)."""
+
+
+class VehicleBusy(StreamError):
+    """Another connection already carries this view of the vehicle."""
+
+    exit_code = PeerRejected.exit_code
+
+    def __init__(self, vehicle: str, view: str) -> None:
+        self.vehicle, self.view = vehicle, view
+        super().__init__(f"another connection already streams the {view} view of vehicle {vehicle!r}")
+
+
+class CloudFull(StreamError):
+    """The server holds as many sessions as it may."""
+
+    def __init__(self, sessions: int) -> None:
+        self.sessions = sessions
+        super().__init__(f"this cloud already serves {sessions} vehicles")
+
+
+class CloudClosing(StreamError):
+    """The server is shutting down."""
+
+    exit_code = CloudUnreachable.exit_code
+
+    def __init__(self) -> None:
+        super().__init__("this cloud is shutting down")
+
+
+class HelloTimeout(ProtocolViolation):
+    """A connection was opened and nothing came."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        super().__init__(f"no hello within {timeout_s:g} s")
+
+
+_TABLE: tuple[tuple[type[MdicError], grpc.StatusCode], ...] = (
+    # Subclasses before their bases: the first match counts.
+    (VehicleBusy, grpc.StatusCode.ALREADY_EXISTS),
+    (CloudFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (CloudClosing, grpc.StatusCode.UNAVAILABLE),
+    (HelloTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (ProtocolViolation, grpc.StatusCode.INVALID_ARGUMENT),
+    (ForeignBundle, grpc.StatusCode.FAILED_PRECONDITION),
+    (UnknownVersion, grpc.StatusCode.FAILED_PRECONDITION),
+    (Oversize, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (BitstreamError, grpc.StatusCode.INVALID_ARGUMENT),
+    (InputError, grpc.StatusCode.INVALID_ARGUMENT),
+    (UsageError, grpc.StatusCode.INVALID_ARGUMENT),
+    (BundleError, grpc.StatusCode.FAILED_PRECONDITION),
+    (MissingDependency, grpc.StatusCode.UNIMPLEMENTED),
+    (StreamError, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
+    """Return the gRPC status and the detail that a peer may see for `error`."""
+    for kind, code in _TABLE:
+        if isinstance(error, kind):
+            return code, str(error)
+    return grpc.StatusCode.INTERNAL, "internal error"
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Return the last message of a connection that ends with `error`."""
+    code, detail = status_of(error)
+    if code is grpc.StatusCode.INTERNAL:
+        return Fault(INTERNAL_FAULT_CODE, detail)
+    return Fault(getattr(error, "exit_code", INTERNAL_FAULT_CODE), detail)

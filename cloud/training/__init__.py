@@ -1,0 +1,1 @@
+"""Training: resumable, on CPU or GPU, configured by TOML. Serving code never imports it."""

@@ -1,0 +1,65 @@
+"""`mdic-cloud train`: train a codec; `--smoke` proves the whole path in a minute."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common.errors import UsageError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    p = argparse.ArgumentParser(prog="mdic-cloud train", description="train a codec on stereo pairs")
+    p.add_argument(
+        "--data", type=Path, help="folder of NAME/{left,right}/*; without it only synthetic streets are used"
+    )
+    p.add_argument("--synthetic", type=int, default=0, metavar="N", help="synthetic pairs to add")
+    p.add_argument("--metric-weights", type=Path, required=True, help="folder with the LPIPS-Alex weights")
+    p.add_argument("--config", type=Path, help="TOML file (default: cloud/training/configs/compact.toml)")
+    p.add_argument("--out", type=Path, required=True, help="run folder: checkpoints, curve")
+    p.add_argument(
+        "--from", dest="start", type=Path, help="start a new schedule from this checkpoint's weights"
+    )
+    p.add_argument(
+        "--minutes", type=float, help="stop this call after so many minutes (the run can be resumed)"
+    )
+    p.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--smoke", action="store_true", help="two steps on four synthetic pairs")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train; resumes by itself when the run folder holds a checkpoint."""
+    args = parser().parse_args(argv)
+    import torch
+
+    from .config import load_config
+    from .data import Pair, load_folder, synthetic_pairs
+    from .loop import Trainer
+    from .losses import AlexDistance
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = load_config(args.config or Path(__file__).parent / "configs" / "compact.toml")
+    pairs: list[Pair] = load_folder(args.data, args.out / "disparity") if args.data and not args.smoke else []
+    count = 4 if args.smoke else args.synthetic
+    streets = synthetic_pairs(count, args.out / "synthetic") if count else []
+    if not pairs and not streets:
+        raise UsageError("nothing to train on: give --data, --synthetic N, or both")
+    device = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    args.out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(config, pairs, streets, AlexDistance(args.metric_weights), args.out, device)
+    last = args.out / "last.safetensors"
+    if last.is_file():
+        trainer.resume(last)
+    elif args.start:
+        trainer.resume(args.start, weights_only=True)
+    trainer.run(minutes=args.minutes, steps=2 if args.smoke else None)
+    print(f"{trainer.step} steps, {trainer.seconds / 60:.1f} minutes; checkpoint {last}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Training configuration: a TOML file, every key checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cloud.models.codec import ModelConfig
+from common.errors import UsageError
+
+from .data import CropShape
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run depends on beside its data; `lambdas` weigh bits per pixel, one per quality index."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    crops: tuple[CropShape, ...] = (CropShape(128, 256, 8, (0.34, 0.75)),)
+    crop_weights: tuple[float, ...] = (1.0,)
+    lambdas: tuple[float, ...] = (60.0, 28.0, 13.0, 6.0, 3.0, 1.5, 0.7, 0.3)
+    learning_rate: float = 5e-4
+    warmup_steps: int = 100
+    minutes: float = 60.0
+    grad_clip: float = 1.0
+    ema: float = 0.998
+    drop_side: float = 0.2
+    lossy_side: float = 0.12
+    stale_side: float = 0.08
+    grey_share: float = 0.2
+    synthetic_share: float = 0.15
+    weight_l1: float = 2.0
+    weight_mse: float = 10.0
+    weight_lpips: float = 2.0
+    weight_warp: float = 2.0
+    weight_generated: float = 1.0
+    weight_geometry: float = 1.5
+    weight_smooth: float = 0.02
+    weight_latent: float = 0.3
+    seed: int = 0
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: if the file is missing, is not TOML, or holds an unknown key.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as why:
+        raise UsageError(f"{path}: {why}") from why
+    return parse_config(raw, str(path))
+
+
+def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
+    """Turn a parsed TOML table into a config; see `load_config`."""
+    raw = dict(raw)
+    values: dict[str, Any] = {}
+    if "model" in raw:
+        values["model"] = ModelConfig(**_known(raw.pop("model"), ModelConfig, f"{origin} [model]"))
+    crops = raw.pop("crops", None)
+    if crops is not None:
+        values["crop_weights"] = tuple(float(crop.pop("weight", 1.0)) for crop in crops)
+        values["crops"] = tuple(
+            CropShape(**{**_known(crop, CropShape, f"{origin} [[crops]]"), "scale": tuple(crop["scale"])})
+            for crop in crops
+        )
+    values.update(_known(raw, TrainConfig, origin))
+    if "lambdas" in values:
+        values["lambdas"] = tuple(float(v) for v in values["lambdas"])
+    config = TrainConfig(**values)
+    if len(config.lambdas) != config.model.qualities:
+        raise UsageError(f"{origin}: {len(config.lambdas)} lambdas for {config.model.qualities} qualities")
+    return config
+
+
+def _known(table: dict[str, Any], cls: type, origin: str) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(table) - names)
+    if unknown:
+        raise UsageError(f"{origin}: unknown key {unknown[0]!r}")
+    return table

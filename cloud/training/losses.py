@@ -1,0 +1,83 @@
+"""Training losses: perceptual distance, geometry against a teacher, smoothness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from common.errors import BundleCorrupt
+
+# AlexNet's features in torchvision key names; the layers LPIPS taps come after each ReLU.
+_ALEX = ((0, 4, 2, False), (3, 1, 2, True), (6, 1, 1, True), (8, 1, 1, False), (10, 1, 1, False))
+
+
+class AlexDistance(nn.Module):
+    """LPIPS-Alex (v0.1) for training, written against the raw weights so that training needs no torchvision.
+
+    Evaluation uses the `lpips` package; a test compares the two.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        alex, heads = folder / "alexnet_features_torchvision.safetensors", folder / "lpips_alex.pth"
+        if not alex.is_file() or not heads.is_file():
+            raise BundleCorrupt(
+                str(folder), "needs alexnet_features_torchvision.safetensors and lpips_alex.pth"
+            )
+        weights = load_file(alex)
+        lin = torch.load(heads, weights_only=True, map_location="cpu")
+        for i, (index, _, _, _) in enumerate(_ALEX):
+            self.register_buffer(f"w{i}", weights[f"features.{index}.weight"].float())
+            self.register_buffer(f"b{i}", weights[f"features.{index}.bias"].float())
+            self.register_buffer(f"h{i}", lin[f"lin{i}.model.1.weight"].float())
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
+        self.register_buffer("spread", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        x = (image * 2 - 1 - self.get_buffer("shift")) / self.get_buffer("spread")
+        out = []
+        for i, (_, stride, padding, pool) in enumerate(_ALEX):
+            if pool:
+                x = F.max_pool2d(x, 3, 2)
+            x = F.relu(F.conv2d(x, self.get_buffer(f"w{i}"), self.get_buffer(f"b{i}"), stride, padding))
+            out.append(x / (x.square().sum(1, keepdim=True) + 1e-8).sqrt())
+        return out
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        """Return LPIPS-Alex per image (B,) of (B, 3, H, W) images in [0, 1]; gradients flow to `image` only."""
+        with torch.no_grad():
+            wanted = self._features(target)
+        got = self._features(image)
+        total = torch.zeros(len(image), device=image.device)
+        for i, (a, b) in enumerate(zip(got, wanted, strict=True)):
+            total = total + F.conv2d((a.float() - b.float()).square(), self.get_buffer(f"h{i}")).mean(
+                (1, 2, 3)
+            )
+        return total
+
+
+def disparity_loss(level: Tensor, teacher: Tensor) -> Tensor:
+    """Return the Huber-like error of a disparity level (B, 1, h, w), in pixels / 8, where the teacher is valid.
+
+    teacher: (B, 1, H, W) full-resolution pixels, negative where unknown; it is reduced to the level's size
+    by nearest sampling, so that foreground and background are not averaged into a surface that is not there.
+    """
+    want = (
+        teacher if level.shape == teacher.shape else F.interpolate(teacher, level.shape[-2:], mode="nearest")
+    )
+    valid = (want >= 0).float()
+    error = F.smooth_l1_loss(level, want.clamp_min(0), reduction="none", beta=1.0) / 8
+    return (error.clamp_max(4.0) * valid).sum() / valid.sum().clamp_min(1)
+
+
+def smoothness(disparity: Tensor, image: Tensor) -> Tensor:
+    """Return edge-aware first-order smoothness of disparity (B, 1, H, W) given its image (B, 3, H, W) in [0, 1]."""
+    dx = (disparity[..., 1:] - disparity[..., :-1]).abs()
+    dy = (disparity[..., 1:, :] - disparity[..., :-1, :]).abs()
+    wx = torch.exp(-20 * (image[..., 1:] - image[..., :-1]).abs().mean(1, keepdim=True))
+    wy = torch.exp(-20 * (image[..., 1:, :] - image[..., :-1, :]).abs().mean(1, keepdim=True))
+    return (dx.clamp_max(4) * wx).mean() + (dy.clamp_max(4) * wy).mean()

@@ -1,0 +1,152 @@
+"""The model bundle: a folder that joins the edge's encoder and the cloud's decoder (docs/architecture.md).
+
+    manifest.toml         name, sizes, and the sha256 of every other file
+    encoder.onnx          image and quality to latents (edge)
+    entropy.safetensors   integer hyper decoder and probability tables (both ends)
+    decoder.safetensors   the decoder's weights (cloud)
+
+The bundle's id is the first 8 bytes of the manifest's sha256, so it covers every file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import BundleCorrupt, BundleNotFound
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT_BUNDLE = "compact"
+MANIFEST = "manifest.toml"
+FORMAT = 1
+_MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class CodecFacts:
+    """What both ends must know of a codec's shape: the manifest's [codec] table."""
+
+    latent_channels: int
+    hyper_channels: int
+    qualities: int
+    stride: int
+    pad_multiple: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose manifest has been read; files are verified when they are asked for.
+
+    Attributes:
+        path: its folder.
+        name: the manifest's name.
+        id: 8 bytes that stand for it on the wire and in files.
+        codec: shapes both ends need.
+        manifest: the whole parsed manifest.
+    """
+
+    path: Path
+    name: str
+    id: bytes
+    codec: CodecFacts
+    manifest: dict[str, Any]
+
+    @property
+    def hex(self) -> str:
+        """Return the id as 16 hexadecimal digits."""
+        return self.id.hex()
+
+    @classmethod
+    def load(cls, name_or_path: str | Path | None = None) -> Bundle:
+        """Open a bundle by name or folder; None means the default bundle.
+
+        Raises:
+            BundleNotFound: no such folder in any of the places searched.
+            BundleCorrupt: the manifest is missing, unreadable or of another format.
+        """
+        folder = find(name_or_path)
+        file = folder / MANIFEST
+        try:
+            if file.stat().st_size > _MAX_MANIFEST_BYTES:
+                raise BundleCorrupt(file, f"larger than {_MAX_MANIFEST_BYTES} bytes")
+            data = file.read_bytes()
+            manifest = tomllib.loads(data.decode())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
+            raise BundleCorrupt(file, str(why)) from why
+        if manifest.get("format") != FORMAT:
+            raise BundleCorrupt(file, f"format {manifest.get('format')!r}, this program reads {FORMAT}")
+        try:
+            codec = CodecFacts(**{key: int(value) for key, value in manifest["codec"].items()})
+            name = str(manifest["name"])
+            files = manifest["files"]
+            if not all(isinstance(entry["sha256"], str) for entry in files.values()):
+                raise TypeError("sha256 must be text")
+        except (KeyError, TypeError, ValueError, AttributeError) as why:
+            raise BundleCorrupt(file, f"{type(why).__name__}: {why}") from why
+        return cls(folder, name, hashlib.sha256(data).digest()[:8], codec, manifest)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the bundle's files after checking its sha256.
+
+        Raises:
+            BundleCorrupt: the manifest does not list it, it cannot be read, or its hash differs.
+        """
+        entry = self.manifest["files"].get(name)
+        path = self.path / name
+        if entry is None:
+            raise BundleCorrupt(path, "the manifest does not list this file")
+        digest = hash_file(path)
+        if digest != entry["sha256"]:
+            raise BundleCorrupt(
+                path, f"sha256 {digest[:16]}… differs from the manifest's {entry['sha256'][:16]}…"
+            )
+        return path
+
+
+def hash_file(path: Path) -> str:
+    """Return a file's sha256 in hexadecimal.
+
+    Raises:
+        BundleCorrupt: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError as why:
+        raise BundleCorrupt(path, why.strerror or str(why)) from why
+    return digest.hexdigest()
+
+
+def search_path() -> list[Path]:
+    """Return the folders in which bundles are looked up by name, first one first."""
+    home = os.environ.get("MDIC_HOME")
+    own = Path(__file__).resolve().parent.parent / "cloud" / "bundles"
+    return ([Path(home) / "bundles"] if home else []) + [own]
+
+
+def find(name_or_path: str | Path | None) -> Path:
+    """Return a bundle's folder: a path that holds a manifest, else a name in `search_path`.
+
+    Raises:
+        BundleNotFound: neither exists.
+    """
+    wanted = str(name_or_path) if name_or_path is not None else DEFAULT_BUNDLE
+    direct = Path(wanted)
+    if name_or_path is not None and (direct / MANIFEST).is_file():
+        return direct
+    searched = search_path()
+    if os.sep not in wanted and wanted not in {"", ".", ".."}:
+        for folder in searched:
+            if (folder / wanted / MANIFEST).is_file():
+                return folder / wanted
+    raise BundleNotFound(wanted, [str(folder) for folder in searched])

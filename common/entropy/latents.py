@@ -1,0 +1,240 @@
+"""Latents to payload bytes and back: quantise, look up tables, code (proto/BITSTREAM.md, sections 5 to 7).
+
+    encode: y, z floats -> integers -> hyper decoder -> tables -> one range-coded payload
+    decode: payload -> z -> hyper decoder -> tables -> y
+
+Everything but the coder's own loop is vectorised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
+from common.entropy.hyper import MEAN_UNIT, SCALE_INDICES, UPSAMPLING, Z_LIMIT, HyperDecoder
+from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code
+from common.errors import BundleCorrupt, FieldOutOfRange
+
+Y_LIMIT = 65535
+"""Largest magnitude of a coded latent residual."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSymbols:
+    """Hold the integers that a payload stands for.
+
+    Attributes:
+        z: (Z, H/64, W/64) int32 in [-127, 127], the side information.
+        y: (C, H/16, W/16) int32, the latents' residuals; skipped ones are 0.
+    """
+
+    z: NDArray[np.int32]
+    y: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class LatentPayload:
+    """Hold an encoded frame's payload and what went into it.
+
+    Attributes:
+        payload: the range coder's bytes.
+        symbols: the integers coded.
+        y_hat: (C, H/16, W/16) float32, the latents as the decoder will see them.
+        coded_symbols: how many symbols were coded, z and y together (skipped ones cost nothing).
+    """
+
+    payload: bytes
+    symbols: LatentSymbols
+    y_hat: NDArray[np.float32]
+    coded_symbols: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Prior:
+    """Hold what z says about y: means, tables and which residuals are coded."""
+
+    mean: NDArray[np.float32]
+    coded: NDArray[np.bool_]
+    table_ids: NDArray[np.intp]
+
+
+class LatentCodec:
+    """Code one frame's latents with the tables of one bundle; holds no state between frames."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]], file: str = "entropy.safetensors") -> None:
+        """Check and take a bundle's entropy arrays.
+
+        Args:
+            arrays: the hyper decoder's (see HyperDecoder), `z_cdf` (Q, Z, 2 zmax + 3) int32,
+                `y_cdf` (64, 2 ymax + 3) int32, `skip_index` (1,) int32.
+            file: name for the error.
+
+        Raises:
+            BundleCorrupt: an array is missing or breaks its rules.
+        """
+        self.hyper = HyperDecoder(arrays, file)
+        self.qualities = self.hyper.qualities
+        self.latent_channels = self.hyper.latent_channels
+        self.hyper_channels = self.hyper.hyper_channels
+        z_cdf = _int32(arrays, "z_cdf", 3, file)
+        y_cdf = _int32(arrays, "y_cdf", 2, file)
+        skip_index = _int32(arrays, "skip_index", 1, file)
+        if z_cdf.shape[:2] != (self.qualities, self.hyper_channels):
+            raise BundleCorrupt(file, f"z_cdf of shape {z_cdf.shape} does not fit the hyper decoder")
+        if y_cdf.shape[0] != SCALE_INDICES or skip_index.shape != (1,):
+            why = f"y_cdf of shape {y_cdf.shape} or skip_index of shape {skip_index.shape} does not fit"
+            raise BundleCorrupt(file, why)
+        self._z_tables = [CdfTables(rows, f"{file}: z_cdf") for rows in z_cdf]
+        self._y_tables = CdfTables(y_cdf, f"{file}: y_cdf")
+        self.skip_index = int(skip_index[0])
+        if self._z_tables[0].max_value > Z_LIMIT or not -1 <= self.skip_index < SCALE_INDICES:
+            why = f"z_cdf goes beyond {Z_LIMIT}, or skip_index {self.skip_index} is no scale index"
+            raise BundleCorrupt(file, why)
+
+    @classmethod
+    def from_bundle_file(cls, path: Path) -> LatentCodec:
+        """Load the codec from a bundle's `entropy.safetensors`.
+
+        Raises:
+            BundleCorrupt: the file is missing, unreadable or breaks the rules.
+        """
+        try:
+            arrays = load_file(path)
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise BundleCorrupt(path, f"cannot be read: {error}") from error
+        return cls(arrays, str(path))
+
+    def encode(self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int) -> LatentPayload:
+        """Encode latents.
+
+        Args:
+            y: (C, H/16, W/16) float32 latents.
+            z: (Z, H/64, W/64) float32 side information, not yet rounded.
+            quality: 0 .. Q-1.
+
+        Raises:
+            ValueError: shapes do not fit, or no such quality.
+            BundleCorrupt: the latents are not finite, so the bundle's encoder is broken.
+        """
+        self._check_quality(quality)
+        if z.ndim != 3 or z.shape[0] != self.hyper_channels or z.size == 0:
+            raise ValueError(f"z of shape {z.shape} does not have {self.hyper_channels} channels")
+        expected = (self.latent_channels, UPSAMPLING * z.shape[1], UPSAMPLING * z.shape[2])
+        if y.shape != expected:
+            raise ValueError(f"y of shape {y.shape} does not fit z: expected {expected}")
+        z_int = np.clip(_round(z), -Z_LIMIT, Z_LIMIT).astype(np.int32)
+        prior = self._prior(z_int, quality)
+        residual = np.clip(_round(y - prior.mean), -Y_LIMIT, Y_LIMIT).astype(np.int32)
+        y_int: NDArray[np.int32] = np.where(prior.coded, residual, 0)
+        symbols = LatentSymbols(z_int, y_int)
+        y_coded = y_int[prior.coded]
+        encoder = RangeEncoder()
+        _encode_segment(encoder, self._z_tables[quality], self._z_table_ids(z_int), z_int.ravel())
+        _encode_segment(encoder, self._y_tables, prior.table_ids, y_coded)
+        y_hat = y_int.astype(np.float32) + prior.mean
+        return LatentPayload(encoder.finish(), symbols, y_hat, z_int.size + y_coded.size)
+
+    def decode(
+        self, payload: bytes, quality: int, latent_height: int, latent_width: int
+    ) -> tuple[NDArray[np.float32], LatentSymbols]:
+        """Decode a payload for latents of `latent_height` x `latent_width` (stride 16, multiples of 4).
+
+        Returns:
+            y_hat (C, latent_height, latent_width) float32, and the integers.
+
+        Raises:
+            FieldOutOfRange: the bundle has no such quality.
+            CorruptPayload: the bytes cannot have come from the encoder.
+            ValueError: the size is not a multiple of 4 (the caller's mistake, it is not in the payload).
+        """
+        if not 0 <= quality < self.qualities:
+            raise FieldOutOfRange("quality", quality, f"0..{self.qualities - 1} with this bundle")
+        if latent_height < 1 or latent_width < 1 or latent_height % UPSAMPLING or latent_width % UPSAMPLING:
+            raise ValueError(f"latent size {latent_height}x{latent_width} is not a multiple of {UPSAMPLING}")
+        z_shape = (self.hyper_channels, latent_height // UPSAMPLING, latent_width // UPSAMPLING)
+        decoder = RangeDecoder(payload)
+        z_ids = self._z_table_ids(np.empty(z_shape, dtype=np.int32))
+        z_int = _decode_segment(decoder, self._z_tables[quality], z_ids, Z_LIMIT).reshape(z_shape)
+        prior = self._prior(z_int, quality)
+        y_int = np.zeros(prior.mean.shape, dtype=np.int32)
+        y_int[prior.coded] = _decode_segment(decoder, self._y_tables, prior.table_ids, Y_LIMIT)
+        decoder.finish()
+        return y_int.astype(np.float32) + prior.mean, LatentSymbols(z_int, y_int)
+
+    def entropy_bits(self, symbols: LatentSymbols, quality: int) -> float:
+        """Return the ideal length of `symbols` in bits: what the tables' probabilities promise."""
+        self._check_quality(quality)
+        prior = self._prior(symbols.z, quality)
+        z_bits = _segment_bits(self._z_tables[quality], self._z_table_ids(symbols.z), symbols.z.ravel())
+        return z_bits + _segment_bits(self._y_tables, prior.table_ids, symbols.y[prior.coded])
+
+    def _prior(self, z: NDArray[np.int32], quality: int) -> _Prior:
+        """Run the hyper decoder and say what it means for y."""
+        mean_q, scale_index = self.hyper.run(z, quality)
+        coded = scale_index > self.skip_index
+        mean = mean_q.astype(np.float32) / np.float32(MEAN_UNIT)  # exact: |mean_q| < 2^18
+        return _Prior(mean, coded, scale_index[coded].astype(np.intp))
+
+    def _z_table_ids(self, z: NDArray[np.int32]) -> NDArray[np.intp]:
+        """Return the table of each symbol of z in raster order: its channel."""
+        return np.repeat(np.arange(z.shape[0]), z.shape[1] * z.shape[2])
+
+    def _check_quality(self, quality: int) -> None:
+        if not 0 <= quality < self.qualities:
+            raise ValueError(f"quality {quality} is not in 0..{self.qualities - 1}")
+
+
+def _encode_segment(
+    encoder: RangeEncoder, tables: CdfTables, table_ids: NDArray[np.intp], values: NDArray[np.int32]
+) -> None:
+    """Encode `values` (N,), then the escape codes of those outside their table, in the same order."""
+    starts, freqs = tables.slices(table_ids, values)
+    encoder.encode_many(starts.tolist(), freqs.tolist())
+    outside = values[np.abs(values) > tables.max_value].tolist()
+    encoder.encode_bits([bit for value in outside for bit in escape_code(value, tables.max_value)])
+
+
+def _decode_segment(
+    decoder: RangeDecoder, tables: CdfTables, table_ids: NDArray[np.intp], limit: int
+) -> NDArray[np.int32]:
+    """Decode what `_encode_segment` wrote: (N,) int32."""
+    symbols = np.array(decoder.decode_many(table_ids.tolist(), tables.rows), dtype=np.int32)
+    values: NDArray[np.int32] = symbols - tables.max_value
+    for position in np.flatnonzero(symbols == tables.escape).tolist():
+        values[position] = decode_escape(decoder, tables.max_value, limit)
+    return values
+
+
+def _segment_bits(tables: CdfTables, table_ids: NDArray[np.intp], values: NDArray[np.int32]) -> float:
+    """Return the ideal length in bits of one segment."""
+    _, freqs = tables.slices(table_ids, values)
+    return float((PROBABILITY_BITS - np.log2(freqs)).sum()) + escape_bits(values, tables.max_value)
+
+
+def _round(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to the nearest integers (halves to even), refusing values that are no numbers."""
+    if not np.isfinite(values).all():
+        raise BundleCorrupt("encoder", "its latents are not finite numbers")
+    rounded: NDArray[np.float32] = np.rint(values)
+    return rounded
+
+
+def _int32(arrays: Mapping[str, NDArray[np.generic]], key: str, rank: int, file: str) -> NDArray[np.int32]:
+    """Return the int32 array `key` of `rank` dimensions.
+
+    Raises:
+        BundleCorrupt: it is missing or of another kind.
+    """
+    if key not in arrays:
+        raise BundleCorrupt(file, f"array {key!r} is missing")
+    array = arrays[key]
+    if array.dtype != np.int32 or array.ndim != rank or 0 in array.shape:
+        raise BundleCorrupt(file, f"array {key!r} is {array.dtype} of shape {array.shape}")
+    return array.astype(np.int32)

@@ -1,0 +1,152 @@
+"""The edge encoder: an image to a packet, by ONNX Runtime and the integer entropy coder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.bitstream.packet import Packet
+from common.bitstream.session import SessionFacts
+from common.bundle import Bundle
+from common.entropy.latents import LatentCodec, LatentPayload
+from common.errors import BundleCorrupt, FrameSizeError, MissingDependency, UsageError
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """A coded frame.
+
+    Attributes:
+        packet: what the stream sends, its header included.
+        height, width: of the frame in pixels.
+        quality: index 0 (fewest bits) to 7.
+        ms: milliseconds per stage: preprocess, transform, entropy, total.
+        coded: what went into the packet: symbols and the latents as the decoder will see them.
+    """
+
+    packet: bytes
+    height: int
+    width: int
+    quality: int
+    ms: dict[str, float]
+    coded: LatentPayload
+
+    @property
+    def bpp(self) -> float:
+        """Return packet bits per pixel."""
+        return len(self.packet) * 8 / (self.height * self.width)
+
+
+class Encoder:
+    """Encode main views with one bundle. Not thread-safe; one encoder a thread."""
+
+    def __init__(self, bundle: Bundle, threads: int = 0, providers: Sequence[str] | None = None) -> None:
+        """Open the bundle's encoder.
+
+        Args:
+            bundle: an opened bundle.
+            threads: ONNX Runtime's intra-op threads; 0 lets it choose.
+            providers: ONNX Runtime execution providers, best first; by default CUDA where it is there, then CPU.
+
+        Raises:
+            BundleCorrupt: if a file is damaged or ONNX Runtime refuses the graph.
+            MissingDependency: if onnxruntime is not installed.
+        """
+        try:
+            import onnxruntime
+        except ImportError as why:
+            raise MissingDependency("onnxruntime", "edge") from why
+        self.bundle = bundle
+        self.codec = LatentCodec.from_bundle_file(bundle.file("entropy.safetensors"))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        if providers is None:
+            known = onnxruntime.get_available_providers()
+            providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in known]
+        path = bundle.file("encoder.onnx")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        except Exception as why:
+            raise BundleCorrupt(path, f"onnxruntime: {why}") from why
+
+    def session(self, height: int, width: int) -> SessionFacts:
+        """Return the facts a stream of frames of this size shares.
+
+        Raises:
+            FrameSizeError: if the size is outside 64 to 4096.
+        """
+        return SessionFacts(self.bundle.id, height, width)
+
+    def latents(
+        self, image: NDArray[np.uint8], quality: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (y, z) of an image (H, W, 3) uint8 RGB: (C, H/16, W/16) and (Z, H/64, W/64), padded, unrounded."""
+        return self._transform(pad(image, self.bundle.codec.pad_multiple), quality)
+
+    def _transform(
+        self, padded: NDArray[np.uint8], quality: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        feeds = {"image": padded[None], "quality": np.array([quality], np.int64)}
+        y, z = self._session.run(["y", "z"], feeds)
+        return y[0], z[0]
+
+    def encode(self, image: NDArray[np.uint8], quality: int) -> EncodedFrame:
+        """Encode one frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, each side 64 to 4096.
+            quality: 0 (fewest bits) to 7.
+
+        Raises:
+            FrameSizeError: if the image's shape is not as above.
+            UsageError: if there is no such quality.
+        """
+        check_image(image)
+        if not 0 <= quality < self.bundle.codec.qualities:
+            raise UsageError(f"quality {quality} is not in 0..{self.bundle.codec.qualities - 1}")
+        height, width = image.shape[:2]
+        session = self.session(height, width)
+        start = time.perf_counter()
+        padded = pad(image, self.bundle.codec.pad_multiple)
+        ready = time.perf_counter()
+        y, z = self._transform(padded, quality)
+        transformed = time.perf_counter()
+        coded = self.codec.encode(y, z, quality)
+        packet = Packet(quality, coded.payload).serialize(session)
+        end = time.perf_counter()
+        ms = {
+            "preprocess": (ready - start) * 1e3,
+            "transform": (transformed - ready) * 1e3,
+            "entropy": (end - transformed) * 1e3,
+            "total": (end - start) * 1e3,
+        }
+        return EncodedFrame(packet, height, width, quality, ms, coded)
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Check that an image is (H, W, 3) uint8 of an allowed size.
+
+    Raises:
+        FrameSizeError: if it is not.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        height, width = (*image.shape, 0, 0)[:2]
+        raise FrameSizeError(height, width, f"expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+    SessionFacts(bytes(8), *image.shape[:2])
+
+
+def pad(image: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:
+    """Repeat the last row and column until both sides are multiples of `multiple`."""
+    bottom, right = (-side % multiple for side in image.shape[:2])
+    if not bottom and not right:
+        return np.ascontiguousarray(image)
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+
+
+__all__ = ["EncodedFrame", "Encoder", "FrameSizeError", "check_image", "pad"]

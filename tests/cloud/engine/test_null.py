@@ -1,0 +1,21 @@
+"""The recording engine."""
+
+from __future__ import annotations
+
+from fake_cloud import go
+
+from cloud.engine.base import EngineRequest
+from cloud.engine.null import NullEngine
+from common.bitstream.session import SessionFacts
+
+
+def test_it_answers_without_images() -> None:
+    async def check() -> None:
+        engine = NullEngine()
+        request = EngineRequest(b"x", SessionFacts(bytes(8), 64, 64))
+        results = await engine.decode([request] * 3)
+        assert len(results) == 3 and all(r.image is None for r in results)
+        assert not engine.wants_previous
+        await engine.close()
+
+    go(check())

@@ -1,0 +1,151 @@
+"""cloud.decoder: rebuilds any size, with and without a side view, the same twice, in two processes."""
+
+import hashlib
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from cloud.decoder import Decoder, DecodeRequest
+from common.bundle import Bundle
+from common.errors import BundleCorrupt, ChecksumMismatch, MissingDependency, UsageError
+from common.synthetic import StereoStreet
+from edge.encoder import Encoder
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return Bundle.load()
+
+
+@pytest.fixture(scope="module")
+def encoder(bundle) -> Encoder:
+    return Encoder(bundle, threads=1)
+
+
+@pytest.fixture(scope="module")
+def decoder(bundle) -> Decoder:
+    return Decoder(bundle, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def street():
+    return StereoStreet(3, height=128, width=256).frame(0)
+
+
+def psnr(a, b) -> float:
+    return float(-10 * np.log10(np.mean((a.astype(float) - b.astype(float)) ** 2) / 255**2))
+
+
+def test_the_side_view_helps_and_its_absence_still_decodes(encoder, decoder, street):
+    packet = encoder.encode(street.main, 5).packet
+    with_side = decoder.decode(DecodeRequest(packet, 128, 256, street.side))
+    without = decoder.decode(DecodeRequest(packet, 128, 256, None))
+    assert with_side.image.shape == without.image.shape == (128, 256, 3)
+    assert without.mask.max() == 0 and with_side.mask.max() <= 1
+    assert psnr(with_side.image, street.main) > psnr(without.image, street.main) > 12
+
+
+def test_previous_stands_in_for_a_missing_side_view(encoder, decoder, street):
+    packet = encoder.encode(street.main, 5).packet
+    request = DecodeRequest(packet, 128, 256, None, previous=street.side)
+    np.testing.assert_array_equal(
+        decoder.decode(request).image, decoder.decode(DecodeRequest(packet, 128, 256, street.side)).image
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 127), (131, 200)])
+def test_odd_sizes_come_back_exact(encoder, decoder, size):
+    street = StereoStreet(4, height=size[0], width=size[1]).frame(0)
+    out = decoder.decode(DecodeRequest(encoder.encode(street.main, 3).packet, *size, street.side))
+    assert out.image.shape == (*size, 3) and out.mask.shape == out.disparity.shape == size
+
+
+def test_a_side_view_of_another_size_is_resized(encoder, decoder, street):
+    packet = encoder.encode(street.main, 5).packet
+    small = cv2.resize(street.side, (128, 64), interpolation=cv2.INTER_AREA)
+    out = decoder.decode(DecodeRequest(packet, 128, 256, small))
+    assert psnr(out.image, street.main) > 12
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_one_to_four_steps(encoder, decoder, street, steps):
+    packet = encoder.encode(street.main, 4).packet
+    out = decoder.decode(DecodeRequest(packet, 128, 256, street.side, steps=steps))
+    assert psnr(out.image, street.main) > 12
+
+
+def test_frames_of_a_stream_have_noise_of_their_own(encoder, decoder, street):
+    packet = encoder.encode(street.main, 0).packet
+    images = [decoder.decode(DecodeRequest(packet, 128, 256, None, frame=i)).image for i in (0, 1, 0)]
+    np.testing.assert_array_equal(images[0], images[2])
+    assert (images[0] != images[1]).any()
+
+
+def test_a_batch_is_close_to_one_by_one(encoder, decoder, street):
+    packets = [encoder.encode(street.main, q).packet for q in (1, 6)]
+    requests = [
+        DecodeRequest(p, 128, 256, side) for p, side in zip(packets, (street.side, None), strict=True)
+    ]
+    requests.insert(1, DecodeRequest(encoder.encode(street.main[:64], 2).packet, 64, 256, street.side[:64]))
+    for one, many in zip(map(decoder.decode, requests), decoder.decode_batch(requests), strict=True):
+        # Batched kernels may sum in another order: a level here and there, never a visible change.
+        assert np.abs(one.image.astype(int) - many.image.astype(int)).mean() < 0.05
+
+
+def test_damaged_packets_and_wrong_steps_are_refused(encoder, decoder, street):
+    packet = bytearray(encoder.encode(street.main, 2).packet)
+    with pytest.raises(UsageError, match="steps"):
+        decoder.decode(DecodeRequest(bytes(packet), 128, 256, None, steps=0))
+    with pytest.raises(ChecksumMismatch):
+        decoder.decode(DecodeRequest(bytes(packet), 128, 192, None))
+    packet[-1] ^= 1
+    with pytest.raises(ChecksumMismatch):
+        decoder.decode(DecodeRequest(bytes(packet), 128, 256, None))
+
+
+def test_a_bundle_whose_weights_do_not_fit_is_refused(bundle, tmp_path):
+    import shutil
+
+    folder = tmp_path / "bad"
+    shutil.copytree(bundle.path, folder)
+    manifest = folder / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace("text_width = 64", "text_width = 32"))
+    with pytest.raises(BundleCorrupt, match=r"decoder\.safetensors"):
+        Decoder(Bundle.load(folder), "cpu")
+
+
+def test_cuda_asked_for_and_absent_is_said(bundle):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(MissingDependency, match="CUDA"):
+        Decoder(bundle, "cuda")
+
+
+SCRIPT = """
+import hashlib, sys
+from pathlib import Path
+from cloud.decoder import DecodeRequest, Decoder
+from common.bundle import Bundle
+from common.synthetic import StereoStreet
+side = StereoStreet(3, height=128, width=256).frame(0).side
+request = DecodeRequest(Path(sys.argv[1]).read_bytes(), 128, 256, side, stream="s", frame=7)
+out = Decoder(Bundle.load(), "cpu").decode(request)
+print(hashlib.sha256(out.image.tobytes()).hexdigest())
+"""
+
+
+def test_two_processes_rebuild_the_same_pixels(encoder, street, tmp_path):
+    file = tmp_path / "packet"
+    file.write_bytes(encoder.encode(street.main, 4).packet)
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(file)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    }
+    assert len(digests) == 1 and len(digests.pop()) == len(hashlib.sha256().hexdigest())

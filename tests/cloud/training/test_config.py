@@ -1,0 +1,39 @@
+"""cloud.training.config: every key is checked."""
+
+from pathlib import Path
+
+import pytest
+
+import cloud.training
+from cloud.training.config import load_config, parse_config
+from common.errors import UsageError
+
+
+def test_the_bundled_config_loads():
+    config = load_config(Path(cloud.training.__file__).parent / "configs" / "compact.toml")
+    assert config.model.qualities == len(config.lambdas) == 8
+    assert len(config.crops) == len(config.crop_weights) == 2
+    assert all(crop.height % 64 == 0 and crop.width % 64 == 0 for crop in config.crops)
+    assert list(config.lambdas) == sorted(config.lambdas, reverse=True), "quality 0 pays most for bits"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"learning_rte": 1},
+        {"model": {"latents": 3}},
+        {"crops": [{"hight": 1, "scale": [1, 1]}]},
+        {"lambdas": [1.0]},
+    ],
+)
+def test_unknown_keys_and_wrong_counts_are_refused(raw):
+    with pytest.raises(UsageError, match=r"here"):
+        parse_config(raw, "here")
+
+
+def test_a_missing_or_broken_file_is_one_error(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.toml"):
+        load_config(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("= 3")
+    with pytest.raises(UsageError, match=r"bad\.toml"):
+        load_config(tmp_path / "bad.toml")

@@ -1,0 +1,97 @@
+"""common.bundle: what opens, what is refused, and what the id covers."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from common.bundle import Bundle, find
+from common.errors import BundleCorrupt, BundleNotFound
+
+MANIFEST = """format = 1
+name = "tiny"
+[codec]
+latent_channels = 4
+hyper_channels = 2
+qualities = 8
+stride = 16
+pad_multiple = 64
+[files."a.bin"]
+sha256 = "{digest}"
+bytes = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny"
+    path.mkdir()
+    (path / "a.bin").write_bytes(b"abc")
+    (path / "manifest.toml").write_text(MANIFEST.format(digest=hashlib.sha256(b"abc").hexdigest()))
+    return path
+
+
+def test_opens_by_path_and_verifies_files(folder):
+    bundle = Bundle.load(folder)
+    assert bundle.name == "tiny" and bundle.codec.latent_channels == 4
+    assert bundle.id == hashlib.sha256((folder / "manifest.toml").read_bytes()).digest()[:8]
+    assert bundle.file("a.bin") == folder / "a.bin"
+
+
+def test_a_changed_file_is_refused(folder):
+    (folder / "a.bin").write_bytes(b"abd")
+    with pytest.raises(BundleCorrupt, match=r"a\.bin.*sha256"):
+        Bundle.load(folder).file("a.bin")
+
+
+def test_a_file_the_manifest_does_not_list_is_refused(folder):
+    with pytest.raises(BundleCorrupt, match="does not list"):
+        Bundle.load(folder).file("manifest.toml")
+
+
+def test_the_id_changes_with_any_file(folder):
+    before = Bundle.load(folder).id
+    text = (folder / "manifest.toml").read_text()
+    (folder / "manifest.toml").write_text(text.replace(text.split('sha256 = "')[1][:8], "00000000"))
+    assert Bundle.load(folder).id != before
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda t: "not toml [", "manifest.toml"),
+        (lambda t: t.replace("format = 1", "format = 9"), "format 9"),
+        (lambda t: t.replace("qualities = 8", 'qualities = "many"'), "ValueError"),
+        (lambda t: t.replace("stride = 16\n", ""), "stride"),
+        (lambda t: t.replace("[codec]", "[kodec]"), "codec"),
+    ],
+)
+def test_a_broken_manifest_is_one_clear_error(folder, change, why):
+    file = folder / "manifest.toml"
+    file.write_text(change(file.read_text()))
+    with pytest.raises(BundleCorrupt, match=why):
+        Bundle.load(folder)
+
+
+def test_unknown_names_say_where_was_searched(monkeypatch, tmp_path):
+    monkeypatch.setenv("MDIC_HOME", str(tmp_path))
+    with pytest.raises(BundleNotFound, match=r"nobody.*" + str(tmp_path / "bundles")):
+        find("nobody")
+    for tricky in ("", "..", "../cloud", "/nowhere"):
+        with pytest.raises(BundleNotFound):
+            find(tricky)
+
+
+def test_home_comes_before_the_bundled_ones(folder, monkeypatch):
+    home = folder.parent / "home"
+    (home / "bundles").mkdir(parents=True)
+    folder.rename(home / "bundles" / "compact")
+    monkeypatch.setenv("MDIC_HOME", str(home))
+    assert Bundle.load().name == "tiny"
+
+
+def test_the_default_bundle_is_in_the_distribution():
+    bundle = Bundle.load()
+    assert bundle.name == "compact"
+    for name in bundle.manifest["files"]:
+        bundle.file(name)

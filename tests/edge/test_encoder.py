@@ -1,0 +1,68 @@
+"""edge.encoder: sizes, qualities, padding, errors; with the bundled model."""
+
+import numpy as np
+import pytest
+
+from common.bitstream.packet import Packet
+from common.bundle import Bundle
+from common.errors import FrameSizeError, UsageError
+from edge.encoder import Encoder, check_image, pad
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(Bundle.load(), threads=1)
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A smooth seeded picture: noise would not be what the codec is for."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 127), (375, 1242), (64, 4096)])
+def test_any_size_becomes_a_valid_packet(encoder, size):
+    frame = encoder.encode(picture(*size), 2)
+    session = encoder.session(*size)
+    assert Packet.parse(frame.packet, session).quality == 2
+    y_hat, symbols = encoder.codec.decode(
+        Packet.parse(frame.packet, session).payload, 2, session.latent_height, session.latent_width
+    )
+    np.testing.assert_array_equal(symbols.y, frame.coded.symbols.y)
+    np.testing.assert_array_equal(y_hat, frame.coded.y_hat)
+    assert set(frame.ms) == {"preprocess", "transform", "entropy", "total"}
+
+
+def test_more_quality_is_more_bytes(encoder):
+    sizes = [len(encoder.encode(picture(256, 512), quality).packet) for quality in range(8)]
+    assert sizes[0] < sizes[3] < sizes[7]
+
+
+def test_the_same_image_gives_the_same_bytes(encoder):
+    image = picture(128, 256)
+    again = Encoder(Bundle.load(), threads=2)
+    assert encoder.encode(image, 4).packet == again.encode(image, 4).packet
+
+
+@pytest.mark.parametrize("shape", [(63, 64, 3), (64, 4097, 3), (64, 64), (64, 64, 4), (0, 64, 3)])
+def test_wrong_shapes_are_refused_by_name(encoder, shape):
+    with pytest.raises(FrameSizeError, match=str(shape[0])):
+        encoder.encode(np.zeros(shape, np.uint8), 0)
+
+
+def test_wrong_type_and_quality_are_refused(encoder):
+    with pytest.raises(FrameSizeError, match="float32"):
+        check_image(np.zeros((64, 64, 3), np.float32))
+    with pytest.raises(UsageError, match="8"):
+        encoder.encode(picture(64, 64), 8)
+
+
+def test_padding_repeats_the_border():
+    image = picture(65, 70)
+    padded = pad(image, 64)
+    assert padded.shape == (128, 128, 3)
+    np.testing.assert_array_equal(padded[:65, :70], image)
+    np.testing.assert_array_equal(padded[100, 100], image[-1, -1])

@@ -1,0 +1,241 @@
+"""Define the golden vectors: what each file holds and what a reader must make of it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from synthetic_tables import Lcg, synthetic_arrays
+
+from common.bitstream import Container, Packet, Section, SessionFacts
+from common.bitstream.checksum import crc32c
+from common.bitstream.packet import packet_checksum
+from common.entropy import LatentCodec, coder
+
+BUNDLE = bytes.fromhex("6d64696320763101")
+OTHER_BUNDLE = bytes.fromhex("ffeeddccbbaa9988")
+CODEC = LatentCodec(synthetic_arrays())
+
+
+@dataclass(frozen=True)
+class Case:
+    """Hold one vector: the bytes and the JSON that goes beside them."""
+
+    name: str
+    data: bytes
+    meaning: dict[str, Any]
+
+
+class _CarryWatch:
+    """Note whether a carry ran through a byte of 0xFF while the codec encodes."""
+
+    def __enter__(self) -> _CarryWatch:
+        self.rippled = False
+        self._original = coder._propagate_carry
+        coder._propagate_carry = self._watch
+        return self
+
+    def _watch(self, written: bytearray) -> None:
+        self.rippled |= written[-1] == 0xFF
+        self._original(written)
+
+    def __exit__(self, *_: object) -> None:
+        coder._propagate_carry = self._original
+
+
+def _payload(session: SessionFacts, quality: int, lcg: Lcg | None, ratio: int, fixed: int = 0) -> Any:
+    """Return the LatentPayload of drawn symbols (or of `fixed` everywhere, without a generator)."""
+    shape = (CODEC.hyper_channels, session.latent_height // 4, session.latent_width // 4)
+    z = np.full(shape, min(fixed, 127), dtype=np.int32)
+    if lcg is not None:
+        z = np.array([lcg.geometric(150, 9) for _ in range(z.size)], dtype=np.int32).reshape(shape)
+    mean_q, _ = CODEC.hyper.run(z, quality)
+    s = np.full(mean_q.shape, fixed, dtype=np.int32)
+    if lcg is not None:
+        s = np.array([lcg.geometric(ratio, 70000) for _ in range(s.size)], dtype=np.int32).reshape(s.shape)
+    y = s.astype(np.float32) + mean_q.astype(np.float32) / np.float32(16)
+    return CODEC.encode(y, z.astype(np.float32), quality)
+
+
+def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
+    """Return a vector that decodes, as a container unless `kind` says packet."""
+    kind = more.pop("kind", "container")
+    packet = Packet(quality, latent.payload, **more)
+    serialized = packet.serialize(session)
+    data = Container(session, serialized).serialize() if kind == "container" else serialized
+    meaning = {
+        "comment": comment,
+        "expect": "ok",
+        "kind": kind,
+        "loaded_bundle": BUNDLE.hex(),
+        "session": _facts(session),
+        "quality": quality,
+        "flags": packet.flags,
+        "sections": [{"type": s.type, "data": s.data.hex()} for s in packet.sections],
+        "payload": latent.payload.hex(),
+        "z_shape": list(latent.symbols.z.shape),
+        "z": latent.symbols.z.ravel().tolist(),
+        "y_shape": list(latent.symbols.y.shape),
+        "y": latent.symbols.y.ravel().tolist(),
+    }
+    return Case(name, data, meaning)
+
+
+def _bad(name: str, comment: str, expect: str, data: bytes, session: SessionFacts | None = None) -> Case:
+    """Return a vector that must be refused: a container, or a packet where a session is given."""
+    meaning: dict[str, Any] = {"comment": comment, "expect": expect}
+    meaning["kind"] = "packet" if session else "container"
+    meaning["loaded_bundle"] = BUNDLE.hex()
+    if session:
+        meaning["session"] = _facts(session)
+    return Case(f"bad/{name}", data, meaning)
+
+
+def _facts(session: SessionFacts) -> dict[str, Any]:
+    return {"bundle_id": session.bundle_id.hex(), "height": session.height, "width": session.width}
+
+
+def good_cases() -> Iterator[Case]:
+    """Yield the vectors that decode."""
+    tiny, wide = SessionFacts(BUNDLE, 64, 64), SessionFacts(BUNDLE, 128, 256)
+    odd = SessionFacts(BUNDLE, 65, 131)
+    zeros = _payload(tiny, 0, None, 0)
+    yield _good("tiny-zeros-q0", "64x64, every symbol zero: the worked example", tiny, 0, zeros)
+    for quality in range(8):
+        latent = _payload(tiny, quality, Lcg(100 + quality), 110)
+        yield _good(f"tiny-q{quality}", "each quality has its own biases and tables", tiny, quality, latent)
+    yield _good("wide-q3", "128x256", wide, 3, _payload(wide, 3, Lcg(7), 130))
+    yield _good("odd-q5", "65x131 is padded to 128x192", odd, 5, _payload(odd, 5, Lcg(8), 130))
+    packet = _payload(wide, 4, Lcg(9), 100)
+    yield _good("packet-q4", "a bare packet, its facts from the session", wide, 4, packet, kind="packet")
+    yield _good("escapes-q6", "many values outside the tables", tiny, 6, _payload(tiny, 6, Lcg(10), 240))
+    huge = _payload(tiny, 7, None, 0, fixed=60000)
+    yield _good("escapes-huge-q7", "z clipped to 127, every coded residual 60000", tiny, 7, huge)
+    first = _payload(wide, 2, None, 0, fixed=-7)
+    yield _good(
+        "implied-zeros-q2",
+        "each symbol the first of its table: only 16 zero bytes are implied",
+        wide,
+        2,
+        first,
+    )
+    for seed in range(1000, 3000):
+        with _CarryWatch() as watch:
+            latent = _payload(wide, 1, Lcg(seed), 150)
+        if watch.rippled:
+            yield _good("carry-q1", "a carry runs through a byte of 0xff", wide, 1, latent)
+            break
+    optional = (Section(1, b""), Section(127, bytes(range(200))))
+    yield _good(
+        "sections-q2", "optional sections of unknown types", tiny, 2, zeros_at(tiny, 2), sections=optional
+    )
+    yield _good("flags-q2", "an optional flag, no section", tiny, 2, zeros_at(tiny, 2), flags=0x05)
+
+
+def zeros_at(session: SessionFacts, quality: int) -> Any:
+    """Return the LatentPayload of all zeros at a quality."""
+    return _payload(session, quality, None, 0)
+
+
+def _seal(session: SessionFacts, first: int, body: bytes) -> bytes:
+    """Return a packet with a right checksum around whatever it is given."""
+    return struct.pack("<BH", first, packet_checksum(session, first, body)) + body
+
+
+def _seal_header(data: bytes, offset: int, new: bytes) -> bytes:
+    """Return a container with bytes of its header replaced and the header's checksum put right."""
+    header = bytearray(data[:22])
+    header[offset : offset + len(new)] = new
+    return bytes(header) + struct.pack("<I", crc32c(bytes(header))) + data[26:]
+
+
+def bad_containers() -> Iterator[Case]:
+    """Yield containers that must be refused."""
+    session = SessionFacts(BUNDLE, 64, 64)
+    data = Container(
+        session, Packet(3, _payload(session, 3, Lcg(20), 110).payload).serialize(session)
+    ).serialize()
+    yield _bad("empty", "no bytes at all", "Truncated", b"")
+    yield _bad("truncated-header", "25 of the header's 26 bytes", "Truncated", data[:25])
+    yield _bad("truncated-packet", "the last byte is missing", "Truncated", data[:-1])
+    yield _bad("magic", "another kind of file", "BadMagic", b"\x89PNG" + data[4:])
+    yield _bad("container-version", "version 2", "UnknownVersion", data[:4] + b"\x02" + data[5:])
+    flipped = bytes((data[6] ^ 1,))
+    yield _bad("header-checksum", "one bit of the height", "ChecksumMismatch", data[:6] + flipped + data[7:])
+    yield _bad("reserved", "the reserved byte is set", "FieldOutOfRange", _seal_header(data, 5, b"\x01"))
+    yield _bad("zero-height", "height 0", "FieldOutOfRange", _seal_header(data, 6, b"\0\0"))
+    yield _bad("huge-width", "width 65535", "FieldOutOfRange", _seal_header(data, 8, b"\xff\xff"))
+    yield _bad("short-packet", "a packet of 2 bytes", "FieldOutOfRange", _seal_header(data, 18, b"\2\0\0\0"))
+    yield _bad("oversize", "4 GiB announced", "Oversize", _seal_header(data, 18, b"\xff\xff\xff\xff"))
+    yield _bad("trailing-byte", "a byte after the packet", "Oversize", data + b"\0")
+    yield _bad(
+        "foreign-bundle", "made with another bundle", "ForeignBundle", _seal_header(data, 10, OTHER_BUNDLE)
+    )
+    wrong = data[:-1] + bytes((data[-1] ^ 0x10,))
+    yield _bad("packet-checksum", "one bit of the payload", "ChecksumMismatch", wrong)
+
+
+def bad_packets() -> Iterator[Case]:
+    """Yield bare packets that must be refused."""
+    session = SessionFacts(BUNDLE, 64, 64)
+    payload = _payload(session, 3, Lcg(20), 110).payload
+    good = Packet(3, payload).serialize(session)
+    plain, extended = 0x16, 0x17  # version 1, quality 3
+    truncated = Packet(3, b"").serialize(session)[:2]
+    yield _bad("packet-truncated", "2 of the header's 3 bytes", "Truncated", truncated, session)
+    yield _bad("packet-version", "version 2", "UnknownVersion", bytes((0x26,)) + good[1:], session)
+    other_size = SessionFacts(BUNDLE, 64, 128)
+    yield _bad("packet-other-size", "made for 64x64, read as 64x128", "ChecksumMismatch", good, other_size)
+    other_bundle = Packet(3, payload).serialize(SessionFacts(OTHER_BUNDLE, 64, 64))
+    yield _bad(
+        "packet-other-bundle", "the checksum covers the bundle", "ChecksumMismatch", other_bundle, session
+    )
+    bodies = [
+        ("extension-missing", "marked as extended, nothing follows", "Truncated", b""),
+        ("extension-empty", "neither flag nor section", "CorruptPayload", b"\0\0" + payload),
+        ("flag-mandatory", "a flag that must be understood", "FieldOutOfRange", b"\x80\0" + payload),
+        ("section-mandatory", "type 128", "UnknownSection", b"\0\x80\0\0" + payload),
+        ("section-truncated", "5 bytes announced, 1 there", "Truncated", b"\0\x01\x05x"),
+        ("section-no-end", "no end mark", "Truncated", b"\0\x01\x01x"),
+        ("section-length-long", "length 0 in two bytes", "CorruptPayload", b"\0\x01\x80\0\0"),
+        ("section-length-huge", "a length of four bytes", "CorruptPayload", b"\0\x01\xff\xff\xff\x7f\0"),
+        ("section-too-many", "65 sections", "Oversize", b"\0" + b"\x01\0" * 65 + b"\0" + payload),
+    ]
+    for name, comment, expect, body in bodies:
+        yield _bad(name, comment, expect, _seal(session, extended, body), session)
+    payloads = [
+        ("payload-zero-byte", "a trailing zero byte was sent", plain, payload + b"\0"),
+        ("payload-long", "a byte left over after the last symbol", plain, payload + b"\x01\x01\x01\x01\x01"),
+        ("payload-outside", "a code value outside every symbol", plain, b"\xff\xff\xff\xff"),
+    ]
+    for name, comment, first, body in payloads:
+        yield _bad(name, comment, "CorruptPayload", _seal(session, first, body), session)
+    yield _bad("payload-escape-prefix", *_long_escape(session), session)
+    wide = SessionFacts(BUNDLE, 128, 256)
+    short = Packet(4, _payload(wide, 4, Lcg(9), 100).payload[:2]).serialize(wide)
+    yield _bad(
+        "payload-short", "2 bytes of 118: more than 16 zeros would be implied", "CorruptPayload", short, wide
+    )
+
+
+def _long_escape(session: SessionFacts) -> tuple[str, str, bytes]:
+    """Return a packet whose first residual's escape code never stops."""
+    quality = 3
+    encoder = coder.RangeEncoder()
+    shape = (CODEC.hyper_channels, 1, 1)
+    z = np.zeros(shape, dtype=np.int32)
+    starts, freqs = CODEC._z_tables[quality].slices(np.arange(z.size), z.ravel())
+    encoder.encode_many(starts.tolist(), freqs.tolist())
+    ids = CODEC._prior(z, quality).table_ids
+    starts, freqs = CODEC._y_tables.slices(ids, np.full(ids.shape, 1000))
+    encoder.encode_many(starts.tolist(), freqs.tolist())
+    encoder.encode_bits([0] * 17 + [1] * 40)
+    return "17 leading zeros", "CorruptPayload", Packet(quality, encoder.finish()).serialize(session)
+
+
+def all_cases() -> list[Case]:
+    """Return every vector."""
+    return [*good_cases(), *bad_containers(), *bad_packets()]
