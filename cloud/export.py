@@ -138,6 +138,8 @@ def write_bundle(model: Codec, folder: Path, name: str, training: dict[str, Any]
     save_file(weights, folder / DECODER)
     manifest = _manifest(model.config, name, training, folder)
     (folder / MANIFEST).write_text(manifest)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes files only their owner can read
     check_parity(model, folder)
     return Bundle.load(folder)
 

@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 SERVICE = "mdic.stream.v1.Ingest"
 HELLO_TIMEOUT_S = 10.0
 MAX_IN_FLIGHT = 256
+MAX_CALLS = 640
+"""Open calls of any kind: two connections for each of 256 vehicles, and probes."""
 _LAST_WORDS_S = 5.0
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # not in the stubs
 
@@ -183,13 +185,13 @@ def _kind(message: object) -> str:
 class StreamServer:
     """Listen, and end without losing what was received."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_calls: int = MAX_CALLS) -> None:
         try:
             from grpc_health.v1 import health, health_pb2, health_pb2_grpc
             from grpc_reflection.v1alpha import reflection
         except ImportError as error:
             raise MissingDependency("grpcio-health-checking or grpcio-reflection", "cloud") from error
-        self._server: Any = grpc.aio.server(options=server_options())
+        self._server: Any = grpc.aio.server(options=server_options(), maximum_concurrent_rpcs=max_calls)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
         self._states = health_pb2.HealthCheckResponse
         self._registry: Registry | None = None

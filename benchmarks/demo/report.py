@@ -38,7 +38,7 @@ class Row:
 
     def latest(self) -> str:
         """Return the last frame's figures for a picture's caption."""
-        quality = f"{self.psnr_db[-1]:.1f} dB   MS-SSIM {self.ms_ssim_db[-1]:.1f} dB"
+        quality = f"{self.psnr_db[-1]:.1f} dB   MS-SSIM {self.ms_ssim_db[-1]:.1f}"
         return f"{self.coded_bytes[-1]:,} bytes   {quality}"
 
     def as_dict(self, pixels: int) -> dict[str, Any]:

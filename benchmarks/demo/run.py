@@ -189,6 +189,8 @@ def run_stream(plan: Plan, rebuilt_folder: Path) -> Streamed:
         count = min(PACED_FRAMES, plan.frames)
         say(f"{full['fps']} frames per second; now {count} frames at {pace} for the latency")
         paced = edge(PACED_VEHICLE, count, pace)
+    # The sink names a second vehicle's video after the vehicle; this one shows nothing new.
+    (plan.out / f"demo-{PACED_VEHICLE}.mp4").unlink(missing_ok=True)
     return Streamed(full, paced, pace, int(cloud.exit_code or 0))
 
 
@@ -242,7 +244,7 @@ def compare(
         if number in chosen:
             label = codecs[0].label
             first = rivals[label][-1]
-            small = f"   (shrunk {first.scale}x to fit)" if first.scale > 1 else ""
+            small = f"   1/{first.scale} size" if first.scale > 1 else ""
             sheet.append(
                 [
                     Panel(frame.main, f"frame {frame.seq}"),

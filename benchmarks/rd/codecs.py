@@ -17,6 +17,7 @@ HEVC and AV1 get 8-bit 4:2:0 full-range BT.601 pictures, odd sizes padded by one
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -126,12 +127,26 @@ class Av1Intra:
         if _has_encoder("libsvtav1"):
             os.environ.setdefault("SVT_LOG", "1")  # the library prints its banner to stderr otherwise
             options = {"preset": "2", "crf": str(setting), "svtav1-params": "lp=1"}
-            data = _video_encode("libsvtav1", frame, options)
+            with _ordinary_priority():
+                data = _video_encode("libsvtav1", frame, options)
         else:
             options = {"cpu-used": "3", "crf": str(setting), "b": "0", "still-picture": "1"}
             data = _video_encode("libaom-av1", frame, options)
         payload = sum(size for kind, size in obus(data) if kind in (3, 4, 6))
         return Coded(payload, _from_i420(_video_decode(("libdav1d", "av1"), data), *image.shape[:2]))
+
+
+@contextlib.contextmanager
+def _ordinary_priority() -> Iterator[None]:
+    """Put this thread's scheduling class back afterwards: as root, SVT-AV1 makes it real-time and never undoes it."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameter)
 
 
 CODECS: dict[str, Codec] = {

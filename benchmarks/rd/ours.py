@@ -70,7 +70,7 @@ class Ours:
             self._request(packet=frame.packet, height=height, width=width, side=side, steps=self._steps)
             for frame in encoded
         ]
-        # One at a time, as `mdic-cloud decode` does: times are a frame's own, and a batch may round otherwise.
+        # One at a time, as `mdic-cloud decode` does: times are a frame's own; a batch may round otherwise.
         decoded = [self._decoder.decode(request) for request in requests]
         return [
             OurPicture(

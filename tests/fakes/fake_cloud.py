@@ -55,7 +55,7 @@ class Cloud:
         limits = RegistryLimits(settings.get("max_sessions", 8), settings.get("linger_s", 0.2))
         self.registry = Registry(rooms, settings.get("bundle_id", BUNDLE_ID), limits)
         self.ingest = Ingest(self.registry, hello_timeout_s=settings.get("hello_timeout_s", 5.0))
-        self.server = StreamServer()
+        self.server = StreamServer(settings.get("max_calls", 100))
         self.address = ""
         self.edges: list[Edge] = []
         self.stopped = False

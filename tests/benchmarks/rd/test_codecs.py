@@ -1,6 +1,7 @@
 """Every conventional codec round-trips, gets better up its ladder, and is charged for its payload only."""
 
 import importlib.util
+import os
 import struct
 
 import numpy as np
@@ -99,3 +100,12 @@ def test_obus_are_split_by_their_sizes():
 def test_unknown_codec_is_named():
     with pytest.raises(UsageError, match="h265"):
         codec_named("h265")
+
+
+def test_av1_leaves_the_scheduling_class_as_it_was():
+    _need("av1")
+    if not hasattr(os, "sched_getscheduler"):
+        pytest.skip("this system has no scheduling classes")
+    before = os.sched_getscheduler(0)
+    codec_named("av1").code(np.full((64, 64, 3), 90, np.uint8), 50)
+    assert os.sched_getscheduler(0) == before
