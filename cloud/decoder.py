@@ -21,7 +21,7 @@ from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
 from common.entropy.latents import LatentCodec
-from common.errors import BundleCorrupt, MissingDependency, UsageError
+from common.errors import BundleCorrupt, UsageError
 
 _ENTROPY_ONLY = "hyperprior."  # the trained hyperprior reaches the decoder as integers, not as weights
 
@@ -81,14 +81,14 @@ class Decoder:
 
         Raises:
             BundleCorrupt: if a file is damaged or does not fit the manifest.
-            MissingDependency: if CUDA is asked for and not there.
+            UsageError: if CUDA is asked for and not there.
         """
         if threads:
             torch.set_num_threads(threads)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         elif device == "cuda" and not torch.cuda.is_available():
-            raise MissingDependency("a CUDA device", "cloud")
+            raise UsageError("device cuda was asked for, and torch sees no CUDA device here")
         self.bundle, self.device = bundle, torch.device(device)
         self.codec = LatentCodec.from_bundle_file(bundle.file("entropy.safetensors"))
         path = bundle.file("decoder.safetensors")

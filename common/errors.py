@@ -331,4 +331,4 @@ class MissingDependency(MdicError):
 
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
-        super().__init__(f"{package} is not installed: pip install 'mdic-stream[{extra}]'")
+        super().__init__(f"{package} is not installed: pip install '.[{extra}]' in the checkout")

@@ -29,7 +29,7 @@ class ModelConfig:
     diffusion_width: int = 96
     text_width: int = 64
     text_tokens: int = 4
-    threshold: float = 0.2  # θ, seed Fig. 16
+    threshold: float = 0.2  # θ of the paper (supplement, Fig. 16)
     steps: int = 1
 
 

@@ -24,7 +24,7 @@ class PixelDecoder(nn.Module):
 
     image = m · (warp + tint) + (1 - m) · generated, then a small full-resolution correction. The tint is a
     smooth colour offset: two cameras rarely expose alike. Below the paper's threshold θ the mask is cut to
-    zero, so nothing of an untrusted warp shines through (seed Fig. 16).
+    zero, so nothing of an untrusted warp shines through (the supplement, Fig. 16).
     """
 
     def __init__(self, width: int = 96) -> None:

@@ -116,9 +116,7 @@ def check_hevc() -> Finding:
         av = importlib.import_module("av")
         av.codec.Codec("libx265", "w")
     except ImportError:
-        return Finding(
-            _NOTE, "hevc", "PyAV is not installed: no --side-codec hevc (pip install 'mdic-stream[edge]')"
-        )
+        return Finding(_NOTE, "hevc", "PyAV is not installed: no --side-codec hevc (pip install '.[edge]')")
     except Exception as error:  # PyAV raises its own ValueError family
         return Finding(_NOTE, "hevc", f"PyAV has no libx265: no --side-codec hevc ({error})")
     return Finding(_OK, "hevc", f"PyAV {av.__version__} with libx265")

@@ -10,7 +10,7 @@ import pytest
 
 from cloud.decoder import Decoder, DecodeRequest
 from common.bundle import Bundle
-from common.errors import BundleCorrupt, ChecksumMismatch, MissingDependency, UsageError
+from common.errors import BundleCorrupt, ChecksumMismatch, UsageError
 from common.synthetic import StereoStreet
 from edge.encoder import Encoder
 
@@ -122,7 +122,7 @@ def test_cuda_asked_for_and_absent_is_said(bundle):
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    with pytest.raises(MissingDependency, match="CUDA"):
+    with pytest.raises(UsageError, match="CUDA"):
         Decoder(bundle, "cuda")
 
 

@@ -39,7 +39,7 @@ SAMPLES = [
     (errors.PeerRejected(7, "go away"), "(code 7): go away"),
     (errors.CameraError("v4l2:9", "no such device"), "v4l2:9"),
     (errors.CameraEnded("video:x", "after 3 frames"), "video:x ended"),
-    (errors.MissingDependency("torch", "cloud"), "mdic-stream[cloud]"),
+    (errors.MissingDependency("torch", "cloud"), ".[cloud]"),
 ]
 
 

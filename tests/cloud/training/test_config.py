@@ -37,3 +37,9 @@ def test_a_missing_or_broken_file_is_one_error(tmp_path):
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(UsageError, match=r"bad\.toml"):
         load_config(tmp_path / "bad.toml")
+
+
+def test_the_second_stage_continues_the_first():
+    folder = Path(cloud.training.__file__).parent / "configs"
+    first, second = load_config(folder / "compact.toml"), load_config(folder / "compact-finish.toml")
+    assert first.model == second.model and first.crops == second.crops and first.lambdas == second.lambdas

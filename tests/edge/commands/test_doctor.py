@@ -58,4 +58,4 @@ def test_missing_package(
     monkeypatch.setattr(doctor.importlib, "import_module", refuse)
     assert main(["doctor"]) == code
     told = lines(capsys)[subject]
-    assert told[0] == state and "mdic-stream[edge]" in told[1]
+    assert told[0] == state and ".[edge]" in told[1]
