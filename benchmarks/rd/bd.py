@@ -37,7 +37,7 @@ class Difference:
 def bd_quality(ours: Curve, other: Curve, higher_is_better: bool) -> Difference:
     """Return the mean gain of `ours` over `other` at equal rate; positive is better, whatever the metric.
 
-    BD = 1/(r2 - r1) * integral from r1 to r2 of [D_ours(r) - D_other(r)] dr over the common rates (the paper's supplement, eq.
+    BD = 1/(r2 - r1) * integral from r1 to r2 of [D_ours(r) - D_other(r)] dr over the common rates (supplement, eq.
     37), the sign turned for metrics where less is better, each curve interpolated over rate by a piecewise
     cubic (PCHIP, which cannot overshoot between points that lie far apart).
     """
