@@ -48,6 +48,8 @@ def test_every_class_of_the_tree_is_mapped() -> None:
 
     unmapped = []
     for kind in below(errors.MdicError) - {errors.MdicError}:
+        if kind.__module__ != errors.__name__:
+            continue  # benchmarks add one of their own, which never meets a peer
         bare = kind.__new__(kind)
         Exception.__init__(bare, "x")
         if status_of(bare)[0] is CODE.INTERNAL:

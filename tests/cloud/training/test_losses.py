@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,10 +43,11 @@ def test_alex_distance_is_the_lpips_package_s():
     folder = os.environ.get("MDIC_METRIC_WEIGHTS")
     if not folder:
         pytest.skip("MDIC_METRIC_WEIGHTS names no folder with metric weights")
-    from benchmarks.rd.metrics import load_metrics
+    from benchmarks.rd.metrics import Judge
 
-    torch.manual_seed(0)
-    a, b = torch.rand(2, 3, 96, 128), torch.rand(2, 3, 96, 128)
-    ours = AlexDistance(Path(folder))(a, b)
-    theirs = load_metrics(Path(folder)).lpips_alex(a, b)
-    assert torch.allclose(ours, torch.as_tensor(theirs), atol=2e-4)
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 256, (96, 128, 3), dtype=np.uint8) for _ in range(2))
+    planes = [torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in (a, b)]
+    ours = float(AlexDistance(Path(folder))(planes[1], planes[0]))
+    theirs = Judge(["lpips_alex"], Path(folder)).measure(a, [b])[0]["lpips_alex"]
+    assert ours == pytest.approx(theirs, abs=2e-4)
