@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import torch
 
+    from cloud.allocator import keep_freed_memory
+
     from .config import load_config
     from .data import Pair, load_folder, synthetic_pairs
     from .loop import Trainer
@@ -49,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     if not pairs and not streets:
         raise UsageError("nothing to train on: give --data, --synthetic N, or both")
     device = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cpu":
+        keep_freed_memory()
     args.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, pairs, streets, AlexDistance(args.metric_weights), args.out, device)
     last = args.out / "last.safetensors"
