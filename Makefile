@@ -12,6 +12,8 @@ PIP_EXTRA ?=
 # More options for pytest or the demo:  make test PYTEST_ARGS='-x -k entropy'    make demo DEMO_ARGS='--size 256x832'
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
+# Options for the benchmarks:  make bench BENCH_ARGS='--fresh'    make bench BENCH_ARGS='--only rd-full,geometry'
+BENCH_ARGS  ?=
 
 PY       := $(VENV)/bin/python
 EDGE_PY  := $(EDGE_VENV)/bin/python
@@ -26,13 +28,16 @@ RUN_OK   := $(if $(wildcard $(DEV_OK)),$(DEV_OK),$(DEMO_OK))
 PIP_OPTS := --disable-pip-version-check $(shell test -t 2 || echo --quiet) $(PIP_EXTRA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-style check-types check-imports check-generated test-unit test-edge format proto clean
+.PHONY: help demo bench test check check-style check-types check-imports check-generated test-unit test-edge format proto clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUN_OK) ## stream a synthetic street between two processes; table, picture and video in out/demo
 	$(PY) -m benchmarks demo $(DEMO_ARGS)
+
+bench: $(DEV_OK) ## every number of the documents again, finished parts kept; about an hour on two cores
+	$(PY) -m benchmarks all $(BENCH_ARGS)
 
 test: check test-unit test-edge ## everything: check, all tests, then the edge alone without torch
 

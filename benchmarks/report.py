@@ -19,6 +19,10 @@ PACKAGES = (
 )  # fmt: skip
 
 
+HIDDEN_BEHIND = ("MDIC_DATA", "MDIC_METRIC_WEIGHTS", "MDIC_TEACHERS")
+"""Variables that name folders of this machine: a command is recorded with the variable in the folder's place."""
+
+
 def describe_run(command: Iterable[str], seed: int | None = None) -> dict[str, Any]:
     """Return the facts that every result file carries.
 
@@ -27,7 +31,7 @@ def describe_run(command: Iterable[str], seed: int | None = None) -> dict[str, A
         seed: the seed that decided anything random, or None where nothing was.
     """
     return {
-        "command": shlex.join(command),
+        "command": command_text(command),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seed": seed,
         "machine": machine(),
@@ -70,6 +74,23 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
 def command_line(module: str, argv: Iterable[str]) -> list[str]:
     """Return the command as a reader would type it again."""
     return ["python", "-m", module, *argv]
+
+
+def command_text(command: Iterable[str]) -> str:
+    """Return a command quoted for a shell, the folders of `HIDDEN_BEHIND` written as `$VARIABLE`.
+
+    A reader can type it again, and no path of the machine it ran on is published.
+    """
+    return " ".join(_quoted(word) for word in command)
+
+
+def _quoted(word: str) -> str:
+    for variable in HIDDEN_BEHIND:
+        folder = os.environ.get(variable, "").rstrip("/")
+        if folder and (word == folder or word.startswith(folder + "/")):
+            rest = word[len(folder) :]
+            return f"${variable}{rest}" if shlex.quote(rest) in (rest, "''") else f'"${variable}{rest}"'
+    return shlex.quote(word)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

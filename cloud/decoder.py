@@ -17,13 +17,17 @@ from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
 from cloud.models.codec import Codec, ModelConfig
+from cloud.text.captioner import Captioner, TaggerCaptioner
+from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
 from common.entropy.latents import LatentCodec
 from common.errors import BundleCorrupt, UsageError
 
-_ENTROPY_ONLY = "hyperprior."  # the trained hyperprior reaches the decoder as integers, not as weights
+# The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
+SMALLEST_SIDE = 64
+_NOT_WEIGHTS = ("hyperprior.", "masked_object.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,7 @@ class DecodeRequest:
         previous: (H, W, 3) uint8, the last reconstruction: stands in for a missing side view.
         stream, frame: seed of the sampler's noise.
         steps: denoising steps; None takes the bundle's own number.
+        caption: what the side view shows, in words of the vocabulary (cloud.text); None asks the tagger.
     """
 
     packet: bytes
@@ -47,6 +52,7 @@ class DecodeRequest:
     stream: str = ""
     frame: int = 0
     steps: int | None = None
+    caption: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,7 @@ class DecodedFrame:
         mask: (H, W) float32 in [0, 1]: how far each pixel comes from the side view (the paper's m_v).
         disparity: (H, W) float32 pixels; meaningless where the mask is 0.
         warped: (H, W, 3) uint8, the side view moved onto the main one.
+        caption: what was taken for text, in words; empty where the bundle uses none or nothing was recognised.
         ms: milliseconds per stage: entropy, network, total (network and total of the whole batch).
     """
 
@@ -66,18 +73,26 @@ class DecodedFrame:
     disparity: NDArray[np.float32]
     warped: NDArray[np.uint8]
     ms: dict[str, float]
+    caption: str = ""
 
 
 class Decoder:
     """Decode frames with one bundle on one device. Not thread-safe; one decoder a worker."""
 
-    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        threads: int | None = None,
+        captioner: Captioner | None = None,
+    ) -> None:
         """Load the bundle's networks.
 
         Args:
             bundle: an opened bundle.
             device: "auto", "cpu" or "cuda".
             threads: torch's intra-op threads on the CPU; None leaves them as they are.
+            captioner: names what the side view shows; None takes the bundled tagger.
 
         Raises:
             BundleCorrupt: if a file is damaged or does not fit the manifest.
@@ -99,11 +114,12 @@ class Decoder:
             missing, unexpected = model.load_state_dict(weights, strict=False)
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
             raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
-        missing = [name for name in missing if not name.startswith(_ENTROPY_ONLY)]
+        missing = [name for name in missing if not name.startswith(_NOT_WEIGHTS)]
         if missing or unexpected:
             raise BundleCorrupt(path, f"weights {(missing + list(unexpected))[:3]} are missing or unknown")
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model = model.eval().requires_grad_(False)
+        self.captioner = (captioner or TaggerCaptioner()) if self.config.text else None
 
     def decode(self, request: DecodeRequest) -> DecodedFrame:
         """Decode one frame; see `decode_batch`."""
@@ -155,8 +171,10 @@ class Decoder:
         side = torch.cat([self._image(s, height, width, rows, columns) for s in sides])
         shape = (self.config.diffusion_channels, rows // 8, columns // 8)
         noise = torch.stack([frame_noise(r.stream, r.frame, shape) for r in requests]).to(self.device)
+        tags = [self._tags(request, view) for request, view in zip(requests, sides, strict=True)]
+        presence = torch.from_numpy(np.stack([t.presence for t in tags])).to(self.device)
         with torch.inference_mode():
-            out = self.model.decode(y_hat, quality, side, present, noise, steps)
+            out = self.model.decode(y_hat, quality, side, present, noise, steps, tags=presence)
             images = _to_bytes(out.blend.image[..., :height, :width])
             warped = _to_bytes(out.geometry.warped[..., :height, :width])
             mask = out.blend.mask[:, 0, :height, :width].float().cpu().numpy()
@@ -168,8 +186,20 @@ class Decoder:
             "total": (end - start) * 1e3,
         }
         return [
-            DecodedFrame(images[i], mask[i], disparity[i], warped[i], dict(ms)) for i in range(len(requests))
+            DecodedFrame(images[i], mask[i], disparity[i], warped[i], dict(ms), tags[i].caption())
+            for i in range(len(requests))
         ]
+
+    def _tags(self, request: DecodeRequest, view: NDArray[np.uint8] | None) -> Tags:
+        """Return the text of a request: its caption, else what the captioner sees in the side view."""
+        if self.captioner is None:
+            return Tags.none()
+        if request.caption is not None:
+            return Tags.from_caption(request.caption).tags
+        # A thumbnail tells the tagger nothing.
+        if view is None or min(view.shape[:2]) < SMALLEST_SIDE:
+            return Tags.none()
+        return self.captioner.tags(view)
 
     def _image(
         self, image: NDArray[np.uint8] | None, height: int, width: int, rows: int, columns: int

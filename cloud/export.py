@@ -22,7 +22,7 @@ from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
 from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
 from common.entropy.tables import laplace_tables, quantise_pmf
-from common.errors import BundleCorrupt, MissingDependency
+from common.errors import BundleCorrupt, MissingDependency, UsageError
 
 Z_MAX = 20
 Y_MAX = 60
@@ -30,7 +30,7 @@ Y_MAX = 60
 SKIP_INDEX = 4
 PAD_MULTIPLE = 64
 ENCODER, HYPER, ENTROPY, DECODER = "encoder.onnx", "hyper.onnx", "entropy.safetensors", "decoder.safetensors"
-_EDGE_ONLY = ("hyperprior.",)
+_EDGE_ONLY = ("hyperprior.", "masked_object.")  # integers and training's helper: no weights of the decoder
 
 
 class _EdgeGraph(nn.Module):
@@ -115,7 +115,12 @@ def write_bundle(model: Codec, folder: Path, name: str, training: dict[str, Any]
     Raises:
         BundleCorrupt: if ONNX Runtime and torch disagree on the exported encoder.
         MissingDependency: if onnx or onnxruntime is not installed.
+        UsageError: if the bitstream does not know the model's way of entropy coding.
     """
+    if model.config.entropy != "hyperprior":
+        raise UsageError(
+            f"a model with entropy = {model.config.entropy!r} has no bitstream: it cannot be exported"
+        )
     model = model.eval().cpu().float()
     with torch.no_grad():
         for key, value in model.state_dict().items():

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from cloud.engine.base import Engine, EngineRequest, EngineResult
+from cloud.temporal.stage import TemporalStage
 from common.errors import MdicError
 from common.types import RgbImage
 
@@ -97,12 +98,21 @@ class Scheduler:
         limits: SchedulerLimits | None = None,
         gate: Callable[[], Awaitable[None]] = _no_gate,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        temporal: TemporalStage | None = None,
     ) -> None:
-        """Prepare; `gate` is awaited before each batch, so that a slow consumer slows decoding down."""
+        """Prepare.
+
+        Args:
+            engine: decodes.
+            limits: bounds of what waits.
+            gate: awaited before each batch, so that a slow consumer slows decoding down.
+            now_ns: a monotonic clock.
+            temporal: fuses each stream's frames over time; None leaves them as decoded.
+        """
         self.engine = engine
         self.limits = limits or SchedulerLimits()
         self.batches = 0
-        self._gate, self._now_ns = gate, now_ns
+        self._gate, self._now_ns, self._temporal = gate, now_ns, temporal
         self._queues: OrderedDict[str, deque[Job]] = OrderedDict()  # first = next in turn
         self._bytes: dict[str, int] = {}
         self._running: list[Job] = []
@@ -137,8 +147,10 @@ class Scheduler:
             self._drop_oldest(max(self._bytes, key=self._bytes.__getitem__), QUEUE_FULL)
 
     def forget(self, stream: str) -> None:
-        """Forget the previous frame of a stream that ended."""
+        """Forget the previous frame of a stream that ended or begins anew."""
         self._previous.pop(stream, None)
+        if self._temporal is not None:
+            self._temporal.forget(stream)
 
     async def run(self) -> None:
         """Decode until cancelled."""
@@ -204,6 +216,8 @@ class Scheduler:
             answers = await self.engine.decode(requests)
             if len(answers) != len(batch):
                 raise RuntimeError(f"engine gave {len(answers)} answers to {len(batch)} requests")
+            if self._temporal is not None:
+                answers = await self._temporal.mend(requests, answers)
         except Exception:
             LOG.exception("decoding a batch of %d frames failed", len(batch))
             answers = [MdicError("internal error")] * len(batch)

@@ -258,6 +258,7 @@ class VehicleSession:
             stream=self.vehicle,
             frame=entry.frame.seq,
             steps=self._rooms.steps,
+            capture_ns=entry.frame.capture_ns,
         )
         self._rooms.scheduler.submit(Job(request, lambda outcome: self._decoded(paired, outcome)))
 
@@ -281,6 +282,8 @@ class VehicleSession:
     async def _keep(self, paired: Paired[_Received], outcome: Outcome, queue_ms: float) -> None:
         """Give a decoded frame to the sinks, then answer it."""
         entry = paired.main
+        temporal = 0.0 if outcome.result is None else outcome.result.temporal
+        self._rooms.totals.temporal += temporal > 0
         kept = SinkFrame(
             vehicle=self.vehicle,
             session=self.name,
@@ -291,6 +294,7 @@ class VehicleSession:
             image=None if outcome.result is None else outcome.result.image,
             side=None if paired.side is None else paired.side.image,
             side_state=paired.state,
+            temporal=temporal,
         )
         problem = await self._rooms.sinks.write(kept)
         if problem is None:

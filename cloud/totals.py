@@ -20,6 +20,8 @@ class Totals:
         self.reasons: Counter[str] = Counter()
         self.sides: Counter[str] = Counter()
         self.sides_lost: Counter[str] = Counter()
+        self.temporal = 0
+        """Frames that the frame before helped to rebuild."""
         self.packet_bytes = 0
         self.side_bytes = 0
         self.queue_ms = Samples()
@@ -46,6 +48,7 @@ class Totals:
             "failed": self.frames[Status.FAILED],
             "reasons": dict(sorted(self.reasons.items())),
             "side": {name: self.sides[name] for name in ("exact", "stale", "missing")},
+            "temporal": self.temporal,
             "side_received": self.side_received,
             "side_lost": dict(sorted(self.sides_lost.items())),
             "packet_bytes": self.packet_bytes,
@@ -64,6 +67,7 @@ class Totals:
         lines += [f"  {reason}: {count}" for reason, count in d["reasons"].items()]
         sides = ", ".join(f"{count} {name}" for name, count in d["side"].items())
         lines.append(f"side views: {d['side_received']} received; decoded with {sides}")
+        lines.append(f"helped by the frame before: {d['temporal']}")
         lines += [f"  side view lost, {reason}: {count}" for reason, count in d["side_lost"].items()]
         if d["decode_ms"]:
             q, t = d["queue_ms"], d["decode_ms"]

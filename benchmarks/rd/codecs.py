@@ -110,9 +110,9 @@ class HevcIntra:
     def code(self, image: RgbImage, setting: int) -> Coded:
         """Encode with x265 and count the slice NAL units."""
         params = f"qp={setting}:keyint=1:info=0:log-level=none:pools=1:frame-threads=1"
-        data = _video_encode("libx265", _i420(image), {"preset": "slow", "x265-params": params})
+        data = _video_encode("libx265", i420(image), {"preset": "slow", "x265-params": params})
         payload = sum(size for kind, size in nal_units(data) if kind < 32)
-        return Coded(payload, _from_i420(_video_decode(("hevc",), data), *image.shape[:2]))
+        return Coded(payload, from_i420(_video_decode(("hevc",), data), *image.shape[:2]))
 
 
 class Av1Intra:
@@ -123,21 +123,21 @@ class Av1Intra:
 
     def code(self, image: RgbImage, setting: int) -> Coded:
         """Encode with SVT-AV1 (libaom where that is what PyAV has) and count the frame OBUs."""
-        frame = _i420(image)
-        if _has_encoder("libsvtav1"):
+        frame = i420(image)
+        if has_encoder("libsvtav1"):
             os.environ.setdefault("SVT_LOG", "1")  # the library prints its banner to stderr otherwise
             options = {"preset": "2", "crf": str(setting), "svtav1-params": "lp=1"}
-            with _ordinary_priority():
+            with ordinary_priority():
                 data = _video_encode("libsvtav1", frame, options)
         else:
             options = {"cpu-used": "3", "crf": str(setting), "b": "0", "still-picture": "1"}
             data = _video_encode("libaom-av1", frame, options)
         payload = sum(size for kind, size in obus(data) if kind in (3, 4, 6))
-        return Coded(payload, _from_i420(_video_decode(("libdav1d", "av1"), data), *image.shape[:2]))
+        return Coded(payload, from_i420(_video_decode(("libdav1d", "av1"), data), *image.shape[:2]))
 
 
 @contextlib.contextmanager
-def _ordinary_priority() -> Iterator[None]:
+def ordinary_priority() -> Iterator[None]:
     """Put this thread's scheduling class back afterwards: as root, SVT-AV1 makes it real-time and never undoes it."""
     if not hasattr(os, "sched_getscheduler"):
         yield
@@ -254,7 +254,7 @@ def _pillow_image(data: bytes) -> RgbImage:
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def _i420(image: RgbImage) -> NDArray[np.uint8]:
+def i420(image: RgbImage) -> NDArray[np.uint8]:
     """Return (H * 3 / 2, W) planar 4:2:0, full range, H and W made even by repeating the edge."""
     height, width = image.shape[:2]
     image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -265,8 +265,8 @@ def _i420(image: RgbImage) -> NDArray[np.uint8]:
     return np.concatenate([luma.reshape(-1), *chroma]).reshape(height * 3 // 2, width)
 
 
-def _from_i420(planes: NDArray[np.uint8], height: int, width: int) -> RgbImage:
-    """Undo `_i420`: (H, W, 3) uint8 RGB of the size asked for."""
+def from_i420(planes: NDArray[np.uint8], height: int, width: int) -> RgbImage:
+    """Undo `i420`: (H, W, 3) uint8 RGB of the size asked for."""
     rows, columns = planes.shape[0] * 2 // 3, planes.shape[1]
     flat, area = planes.reshape(-1), rows * columns
     luma = flat[:area].reshape(rows, columns)
@@ -287,7 +287,8 @@ def _av() -> Any:
     return av
 
 
-def _has_encoder(name: str) -> bool:
+def has_encoder(name: str) -> bool:
+    """Tell whether this PyAV was built with an encoder."""
     av = _av()
     try:
         av.Codec(name, "w")
@@ -299,7 +300,7 @@ def _has_encoder(name: str) -> bool:
 def _video_encode(name: str, frame: NDArray[np.uint8], options: dict[str, str]) -> bytes:
     """Return the packets of one (H * 3 / 2, W) yuv420p frame."""
     av = _av()
-    if not _has_encoder(name):
+    if not has_encoder(name):
         raise MissingDependency(f"the encoder {name} (a PyAV built with it)", "bench")
     context = av.CodecContext.create(name, "w")
     context.width, context.height, context.pix_fmt = frame.shape[1], frame.shape[0] * 2 // 3, "yuv420p"

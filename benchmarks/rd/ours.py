@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rd.monocular import monocular_disparity
 from common.errors import UsageError
 from common.types import RgbImage
 
@@ -22,6 +23,10 @@ class OurPicture:
         packet_bytes: the packet with its header, as the stream sends it.
         image: (H, W, 3) uint8 RGB, rebuilt.
         mask: (H, W) float32 in [0, 1]: how much of each pixel came from the side view.
+        payload_bytes: the packet without its header: the range coder's bytes.
+        information_bits: what the coded symbols weigh by the integer tables, the sum of -log2 p.
+        disparity: (H, W) float32 pixels, where the decoder found the main view in the side view.
+        warped: (H, W, 3) uint8 RGB, the side view moved by it.
         encode_ms: the encoder's stages.
         decode_ms: the decoder's stages.
     """
@@ -30,6 +35,10 @@ class OurPicture:
     packet_bytes: int
     image: RgbImage
     mask: NDArray[np.float32]
+    payload_bytes: int
+    information_bits: float
+    disparity: NDArray[np.float32]
+    warped: RgbImage
     encode_ms: dict[str, float]
     decode_ms: dict[str, float]
 
@@ -74,10 +83,23 @@ class Ours:
         decoded = [self._decoder.decode(request) for request in requests]
         return [
             OurPicture(
-                quality, len(frame.packet), rebuilt.image, rebuilt.mask, dict(frame.ms), dict(rebuilt.ms)
+                quality=quality,
+                packet_bytes=len(frame.packet),
+                image=rebuilt.image,
+                mask=rebuilt.mask,
+                payload_bytes=len(frame.coded.payload),
+                information_bits=self._encoder.codec.entropy_bits(frame.coded.symbols, quality),
+                disparity=rebuilt.disparity,
+                warped=rebuilt.warped,
+                encode_ms=dict(frame.ms),
+                decode_ms=dict(rebuilt.ms),
             )
             for quality, frame, rebuilt in zip(qualities, encoded, decoded, strict=True)
         ]
+
+    def prior(self, side: RgbImage) -> NDArray[np.float32]:
+        """Return the disparity guessed from the side view alone, (H, W) float32 pixels: it costs no bits."""
+        return monocular_disparity(self._encoder, self._decoder, self._request, side)
 
 
 def parse_qualities(text: str | None, available: int) -> tuple[int, ...]:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rd import paper
 from benchmarks.rd.metrics import METRICS
 from benchmarks.rd.results import Results
 from common.errors import MissingDependency
-
-PAPER_LABEL = "paper, 10 steps (read off a plot, other images of the same family)"
-PAPER_BPP = (0.0030, 0.0231, 0.0388, 0.0554, 0.0821)
-PAPER_POINTS = {
-    "lpips_vgg": (0.269, 0.239, 0.215, 0.198, 0.197),
-    "dists": (0.152, 0.140, 0.130, 0.122, 0.120),
-    "psnr": (19.51, 20.11, 20.85, 21.30, 22.72),
-    "ms_ssim_db": (8.00, 8.60, 9.38, 9.86, 10.86),
-}
-"""KITTI Stereo, 128x256, lossless side view (arXiv 2605.22061)."""
 
 _STYLE = {
     "mdic": ("#c1121f", "o", 2.4),
@@ -31,15 +22,12 @@ _STYLE = {
 _CONTROLS = {
     "side-copied": ("#777777", ":"),
     "best-shift": ("#444444", "-."),
+    "monocular-warp": ("#9c6644", (0, (5, 1, 1, 1, 1, 1))),
     "oracle-warp": ("#1b7f3b", "--"),
 }
 
 
-def paper_points(protocol: str) -> dict[str, list[tuple[float, float]]]:
-    """Return metric -> published (bpp, value) points that may stand beside a protocol's own."""
-    if protocol != "128x256":
-        return {}
-    return {key: list(zip(PAPER_BPP, values, strict=True)) for key, values in PAPER_POINTS.items()}
+PANEL = ("lpips_vgg", "dists", "psnr", "ms_ssim_db")
 
 
 def draw(results: Results, protocol: str, images: int, folder: Path) -> list[Path]:
@@ -48,32 +36,62 @@ def draw(results: Results, protocol: str, images: int, folder: Path) -> list[Pat
     Raises:
         MissingDependency: matplotlib is not installed.
     """
+    return [draw_one(results, protocol, images, key, folder / f"{key}.png") for key in results.metrics]
+
+
+def draw_one(results: Results, protocol: str, images: int, key: str, path: Path) -> Path:
+    """Write one metric's plot and return its path."""
+    figure = _figure(8.5, 5.6)
+    axes = figure.add_subplot()
+    _plot(axes, results, protocol, key)
+    axes.set_title(f"{METRICS[key].label}, protocol {protocol}, mean of {images} pictures")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7.5, loc="best")
+    return _save(figure, path)
+
+
+def draw_panel(results: Results, protocol: str, images: int, path: Path) -> Path:
+    """Write the four metrics that are judged together as one picture with one legend and return its path."""
+    keys = [key for key in PANEL if key in results.metrics] or list(results.metrics)
+    figure = _figure(13.0, 4.7 * -(-len(keys) // 2) + 0.9)
+    grid = figure.subplots(-(-len(keys) // 2), 2, squeeze=False).ravel()
+    for axes, key in zip(grid, keys, strict=False):
+        _plot(axes, results, protocol, key)
+    for axes in grid[len(keys) :]:
+        axes.set_visible(False)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+    figure.suptitle(f"Protocol {protocol}, mean of {images} pictures")
+    return _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependency("matplotlib", "bench") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for key in results.metrics:
-        figure = Figure(figsize=(8.5, 5.6), dpi=110, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        _curves(axes, results, key)
-        _published(axes, protocol, key)
-        _levels(axes, results, key)
-        metric = METRICS[key]
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_xlabel("rate of the main view, bits per pixel (packet or payload bytes x 8)")
-        axes.set_ylabel(f"{metric.label} ({'higher' if metric.higher_is_better else 'lower'} is better)")
-        axes.set_title(f"{metric.label}, protocol {protocol}, mean of {images} pictures")
-        axes.grid(True, which="both", alpha=0.25)
-        axes.legend(fontsize=7.5, loc="best")
-        path = folder / f"{key}.png"
-        figure.savefig(path)
-        written.append(path)
-    return written
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})  # the same numbers give the same file
+    return path
+
+
+def _plot(axes: Any, results: Results, protocol: str, key: str) -> None:
+    _curves(axes, results, key)
+    _published(axes, protocol, key)
+    _levels(axes, results, key)
+    metric = METRICS[key]
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("rate of the main view, bits per pixel (packet or payload bytes x 8)")
+    axes.set_ylabel(f"{metric.label} ({'higher' if metric.higher_is_better else 'lower'} is better)")
+    axes.grid(True, which="both", alpha=0.25)
 
 
 def _curves(axes: Any, results: Results, key: str) -> None:
@@ -86,10 +104,12 @@ def _curves(axes: Any, results: Results, key: str) -> None:
 
 
 def _published(axes: Any, protocol: str, key: str) -> None:
-    points = paper_points(protocol).get(key)
+    points = paper.paper_points(protocol).get(key)
     if points:
         rates, values = zip(*points, strict=True)
-        axes.plot(rates, values, color="#000000", linestyle="--", marker=".", linewidth=1, label=PAPER_LABEL)
+        axes.plot(
+            rates, values, color="#000000", linestyle="--", marker=".", linewidth=1, label=paper.label()
+        )
 
 
 def _levels(axes: Any, results: Results, key: str) -> None:

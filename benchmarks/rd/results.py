@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rd.bd import Curve, bd_quality, bd_rate
+from benchmarks.rd import paper
+from benchmarks.rd.bd import Curve, Difference, bd_quality, bd_rate
+from benchmarks.rd.checks import entropy_overhead, monotone
 from benchmarks.rd.metrics import METRICS
 
-SCHEMA = 1
+SCHEMA = 2
+OURS = "mdic"
 
 
 @dataclass
@@ -69,19 +72,61 @@ class Results:
         pairs = [(mean.get("bpp"), mean.get(metric)) for mean in means]
         return sorted((rate, value) for rate, value in pairs if rate is not None and value is not None)
 
-    def differences(self) -> list[dict[str, Any]]:
-        """Return BD-quality and BD-rate of ours against each conventional codec, for each metric."""
+    @classmethod
+    def load(cls, document: Mapping[str, Any]) -> Results:
+        """Return what a run's JSON file holds.
+
+        Raises:
+            KeyError: it is no such file.
+        """
+        results = cls(document["metrics"])
+        for note in document["notes"]:
+            results.note(note)
+        for p in document["points"]:
+            for row in p["images"]:
+                results.add(p["method"], p["label"], p["kind"], p["setting"], row)
+        return results
+
+    def ours(self) -> list[Point]:
+        """Return our points with the side view, by quality index."""
+        found = [point for point in self.points.values() if point.method == OURS]
+        return sorted(found, key=lambda point: point.setting or 0)
+
+    def monotone(self) -> dict[str, Any]:
+        """Return whether rate and quality rise with every quality index (see `checks.monotone`)."""
+        points = [{"setting": point.setting, "mean": point.mean()} for point in self.ours()]
+        return monotone(points, self.metrics)
+
+    def entropy(self) -> list[dict[str, Any]]:
+        """Return bytes against information content, a dict per quality (see `checks.entropy_overhead`)."""
+        found = [entropy_overhead(point.rows, point.setting or 0) for point in self.ours()]
+        return [check for check in found if check is not None]
+
+    def differences(self, protocol: str = "") -> list[dict[str, Any]]:
+        """Return BD-quality and BD-rate of ours against each conventional codec and the paper's curve.
+
+        `counts` names the one to be quoted: `bd_rate_percent`, or `bd_quality` where the curves share no quality, or
+        nothing where they share no rate either.
+        """
         rows = []
-        for other, label in self.methods("codec").items():
+        others = [
+            (k, name, {m: self.curve(k, m) for m in self.metrics})
+            for k, name in self.methods("codec").items()
+        ]
+        published: Mapping[str, Curve] = paper.paper_points(protocol)
+        if published:
+            others.append((paper.KEY, paper.label(), dict(published)))
+        for other, label, curves in others:
             for key in self.metrics:
                 better = METRICS[key].higher_is_better
-                ours, theirs = self.curve("mdic", key), self.curve(other, key)
-                if not ours:
+                ours, theirs = self.curve(OURS, key), curves.get(key, [])
+                if not ours or not theirs:
                     continue
                 gain, rate = bd_quality(ours, theirs, better), bd_rate(ours, theirs, better)
                 rows.append(
                     {"against": other, "label": label, "metric": key}
                     | {"bd_quality": gain.as_dict(), "bd_rate_percent": rate.as_dict()}
+                    | {"counts": _counts(gain, rate)}
                 )
         return rows
 
@@ -92,7 +137,7 @@ class Results:
             | {"mean": _rounded(p.mean()), "images": [_rounded(row) for row in p.rows]}
             for p in self.points.values()
         ]
-        differences = [_rounded(row) for row in self.differences()] if complete else []
+        differences = self.differences(about.get("protocol", "")) if complete else []
         return {
             "schema": SCHEMA,
             "complete": complete,
@@ -100,34 +145,58 @@ class Results:
             "metrics": list(self.metrics),
             "notes": self.notes,
             "points": points,
-            "bd": differences,
+            "bd": [_rounded(row) for row in differences],
+            "monotone": _rounded(self.monotone()),
+            "entropy": [_rounded(check) for check in self.entropy()],
         }
 
     def table(self) -> str:
         """Return the means as a Markdown table."""
-        heads = ["method", "setting", "bytes", "bpp", *(_head(key) for key in self.metrics)]
+        heads = [
+            "method",
+            "setting",
+            "bytes",
+            "bpp",
+            "side bpp",
+            "sum bpp",
+            *(_head(key) for key in self.metrics),
+        ]
         lines = [_line(heads), _line(["---"] * 2 + ["---:"] * (len(heads) - 2))]
         for point in self.points.values():
             mean = point.mean()
             cells = [point.label, "" if point.setting is None else str(point.setting)]
             cells += [_number(mean.get("bytes"), 1, "geometry only"), _number(mean.get("bpp"), 4)]
+            cells += [_number(mean.get("side_bpp") or None, 3), _number(mean.get("sum_bpp"), 3)]
             cells += [_number(mean.get(key), METRICS[key].digits) for key in self.metrics]
             lines.append(_line(cells))
         return "\n".join(lines)
 
-    def difference_table(self) -> str:
+    def difference_table(self, protocol: str = "") -> str:
         """Return the Bjøntegaard differences as a Markdown table, with the reasons for the missing ones."""
-        rows = self.differences()
+        rows = self.differences(protocol)
         if not rows:
             return ""
-        lines = [_line(["ours against", "metric", "BD-quality (+ is better)", "BD-rate (- is better)"])]
+        lines = [
+            _line(
+                ["ours against", "metric", "BD-rate (- is better)", "BD-quality at equal rate (+ is better)"]
+            )
+        ]
         lines.append(_line(["---", "---", "---:", "---:"]))
         for row in rows:
             gain, rate = row["bd_quality"], row["bd_rate_percent"]
-            gained = gain["why"] if gain["value"] is None else f"{gain['value']:+.3f}"
-            saved = rate["why"] if rate["value"] is None else f"{rate['value']:+.1f} %"
-            lines.append(_line([row["label"], METRICS[row["metric"]].label, gained, saved]))
+            cells = [row["label"], METRICS[row["metric"]].label]
+            digits = METRICS[row["metric"]].digits
+            covers = "" if rate["value"] is None else f"{rate['low']:.{digits}f} to {rate['high']:.{digits}f}"
+            cells.append(rate["why"] if rate["value"] is None else f"{rate['value']:+.1f} %, over {covers}")
+            cells.append(gain["why"] if gain["value"] is None else f"{gain['value']:+.{digits}f}")
+            lines.append(_line(cells))
         return "\n".join(lines)
+
+
+def _counts(gain: Difference, rate: Difference) -> str | None:
+    if rate.value is not None:
+        return "bd_rate_percent"
+    return None if gain.value is None else "bd_quality"
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
@@ -153,6 +222,8 @@ def _rounded(value: Any) -> Any:
         return round(value, 6)
     if isinstance(value, dict):
         return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
     return value
 
 

@@ -13,18 +13,21 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import report
-from benchmarks.rd import plots, sheet
+from benchmarks.rd import paper, plots, sheet, text
 from benchmarks.rd.codecs import CODECS, Codec, codec_named
 from benchmarks.rd.controls import controls
 from benchmarks.rd.metrics import METRICS, Judge, parse_metrics
+from benchmarks.rd.monocular import monocular_warp
 from benchmarks.rd.ours import OurPicture, Ours, parse_qualities, thin
 from benchmarks.rd.protocol import PROTOCOLS, Sample, Samples, SideView
 from benchmarks.rd.results import Results, write_json
+from benchmarks.rd.sidecost import SideCosts
 from common.types import RgbImage
 
 CONTROL_LABELS = {
     "side-copied": "side view copied",
     "best-shift": "side view, best whole-image shift",
+    "monocular-warp": "monocular warp (disparity guessed from the side view alone)",
     "oracle-warp": "oracle warp (true disparity, no residual)",
 }
 SHEET_PICTURES = 4
@@ -51,6 +54,7 @@ class Produced:
     image: RgbImage
     extra: dict[str, Any]
     mask: Any = None
+    uses_side: bool = False
 
 
 def main(argv: list[str]) -> int:
@@ -91,7 +95,7 @@ def main(argv: list[str]) -> int:
         "side": str(side),
         "bundle": bundle,
         "device": device,
-        "paper": plots.paper_points(options.protocol),
+        "paper": {"label": paper.label(), "points": paper.paper_points(options.protocol)},
     }
     examples = run(samples, options.protocol, plan, ours, judge, results, about, options.json)
     _finish(results, options, about, examples, len(samples))
@@ -110,7 +114,9 @@ def run(
 ) -> dict[str, list[sheet.Tile]]:
     """Judge every method on every pair, keeping a JSON file up to date, and return the tiles of the sheet."""
     per_pair = sum(len(c.ladder) for c in plan.codecs) + len(plan.qualities) + len(plan.qualities_noside)
-    per_pair += len(CONTROL_LABELS) if about["side"] != "none" else 0
+    if about["side"] != "none":
+        per_pair += len(CONTROL_LABELS) - (ours is None)  # the monocular warp needs our decoder
+    costs = SideCosts(protocol, SideView.parse(about["side"]))
     step = max(1, len(samples) // SHEET_PICTURES)
     examples: dict[str, list[sheet.Tile]] = {}
     side_bytes: list[int] = []
@@ -123,13 +129,16 @@ def run(
             for p, values in zip(produced, judged, strict=True):
                 bpp = None if p.payload_bytes is None else p.payload_bytes * 8 / pixels
                 row = {"image": sample.name, "bytes": p.payload_bytes, "bpp": bpp, **values, **p.extra}
-                if p.kind != "codec":
+                if p.uses_side:
                     row["side_bpp"] = sample.side_bytes * 8 / pixels
+                    row["sum_bpp"] = None if bpp is None else bpp + row["side_bpp"]
                 results.add(p.method, p.label, p.kind, p.setting, row)
             side_bytes.append(sample.side_bytes)
             side_bpp.append(sample.side_bytes * 8 / pixels)
             about["side_bytes_mean"] = sum(side_bytes) / len(side_bytes)
             about["side_bpp_mean"] = sum(side_bpp) / len(side_bpp)
+            costs.add(sample)
+            about["side_codecs"] = costs.means()
             if number % step == 0 and len(examples) < SHEET_PICTURES:
                 examples[sample.name] = tiles(sample, produced)
             if json_path is not None:
@@ -182,13 +191,19 @@ def _produce(sample: Sample, protocol: str, plan: Plan, ours: Ours | None) -> li
     if ours is not None:
         if plan.qualities and sample.side is not None:
             pictures = ours.code(sample.main, sample.side, plan.qualities)
-            produced += [_ours(picture, Ours.name, Ours.label) for picture in pictures]
+            produced += [_ours(picture, Ours.name, Ours.label, uses_side=True) for picture in pictures]
         if plan.qualities_noside:
             pictures = ours.code(sample.main, None, plan.qualities_noside)
             produced += [_ours(picture, Ours.noside_name, Ours.noside_label) for picture in pictures]
-    for name, (image, payload, note) in controls(sample, protocol).items():
+    found = controls(sample, protocol)
+    if ours is not None and sample.side is not None:
+        oracle = found.pop("oracle-warp")  # the ceiling stays last
+        found["monocular-warp"] = (monocular_warp(sample.side, ours.prior(sample.side)), 0, "")
+        found["oracle-warp"] = oracle
+    for name, (image, payload, note) in found.items():
         extra = {"note": note} if note else {}
-        produced.append(Produced(name, CONTROL_LABELS[name], "control", None, payload, image, extra))
+        label = CONTROL_LABELS[name]
+        produced.append(Produced(name, label, "control", None, payload, image, extra, uses_side=True))
     for codec in plan.codecs:
         for setting in codec.ladder:
             started = time.perf_counter()
@@ -200,14 +215,24 @@ def _produce(sample: Sample, protocol: str, plan: Plan, ours: Ours | None) -> li
     return produced
 
 
-def _ours(picture: OurPicture, method: str, label: str) -> Produced:
+def _ours(picture: OurPicture, method: str, label: str, uses_side: bool = False) -> Produced:
     extra = {
+        "payload_bytes": picture.payload_bytes,
+        "information_bits": picture.information_bits,
         "encode_ms": picture.encode_ms.get("total"),
         "decode_ms": picture.decode_ms.get("total"),
         "mask_mean": float(picture.mask.mean()),
     }
     return Produced(
-        method, label, "ours", picture.quality, picture.packet_bytes, picture.image, extra, picture.mask
+        method,
+        label,
+        "ours",
+        picture.quality,
+        picture.packet_bytes,
+        picture.image,
+        extra,
+        picture.mask,
+        uses_side,
     )
 
 
@@ -219,23 +244,15 @@ def _finish(
     pairs: int,
 ) -> None:
     written = []
+    document = results.document(about, complete=True)
     if options.json is not None:
-        write_json(options.json, results.document(about, complete=True))
+        write_json(options.json, document)
         written.append(options.json)
     if options.out is not None:
         written += plots.draw(results, options.protocol, pairs, options.out)
+        written.append(plots.draw_panel(results, options.protocol, pairs, options.out / "all.png"))
         written.append(sheet.write(options.out / "sheet.png", examples))
-    print(
-        f"Protocol {options.protocol}, {pairs} pairs of {options.data.name}, side view {about['side']}",
-        end="",
-    )
-    print(f" ({about['side_bpp_mean']:.3f} bpp on its own link, not in the rates below)\n")
-    print(results.table())
-    differences = results.difference_table()
-    if differences:
-        print(f"\n{differences}")
-    for note in results.notes:
-        print(f"\nNote: {note}.")
+    print(text.whole(document))
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
 

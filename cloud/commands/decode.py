@@ -1,16 +1,19 @@
 """`mdic-cloud decode IN OUT`: `.mdic` files to PNG images.
 
 The sampler's noise is seeded with the CRC-32C of the packet, so the picture depends on the bitstream, the
-side view, the previous image and the steps alone: not on names, order, or what else is in the folder.
+side view, the previous image and the steps alone: not on names, order, or what else is in the folder. With
+`--temporal` the folder is one drive: files in the order of their names, each helped by the one before.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ import cv2
 import numpy as np
 
 from cloud.sinks.images import png_bytes, write_atomic
+from cloud.temporal.stream import TemporalFusion
 from common.bitstream.checksum import crc32c
 from common.bitstream.container import HEADER_BYTES, Container
 from common.bitstream.limits import DEFAULT_LIMITS
@@ -61,6 +65,13 @@ def add_parser(commands: Any) -> None:
         metavar="DIR|FILE",
         help="image rebuilt before this one, or folder (same stem)",
     )
+    parser.add_argument(
+        "--temporal",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="IN holds consecutive frames of one drive, in the order of their names: let the frame before help "
+        "(default: off, each file for itself)",
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="diffusion steps (default: the bundle's)")
     parser.add_argument("--bundle", metavar="NAME|PATH", help="model bundle (default: the one shipped)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -82,10 +93,12 @@ def run(options: argparse.Namespace) -> int:
     tasks = plan(options.input, options.output, options.side, options.previous)
     bundle = Bundle.load(options.bundle)
     decoder = _Lazy(lambda: _open(bundle, options.device))
+    fusion = TemporalFusion() if options.temporal else None
+    numbers = frame_numbers([task.source.stem for task in tasks])
     failed = 0
-    for task in _progress(tasks, options.json):
+    for number, task in zip(numbers, _progress(tasks, options.json), strict=True):
         try:
-            report = decode_file(task, bundle.id, decoder, options.steps)
+            report = decode_file(task, bundle.id, decoder, options.steps, fusion, number)
         except MdicError as error:
             if len(tasks) == 1 and not options.input.is_dir():
                 raise
@@ -127,10 +140,34 @@ def plan(source: Path, target: Path, side: Path | None, previous: Path | None) -
     ]
 
 
+def frame_numbers(stems: Sequence[str]) -> list[int]:
+    """Return the number in each name (its last digits), or its place in the list if the numbers do not rise.
+
+    A hole in the numbers is a lost frame, and the fusion must know.
+    """
+    found = [re.search(r"(\d+)\D*$", stem) for stem in stems]
+    numbers = [int(match[1]) for match in found if match]
+    rising = all(a < b for a, b in itertools.pairwise(numbers))
+    return numbers if len(numbers) == len(stems) and rising else list(range(len(stems)))
+
+
 def decode_file(
-    task: Task, bundle_id: bytes, decoder: Callable[[], Decoder], steps: int | None
+    task: Task,
+    bundle_id: bytes,
+    decoder: Callable[[], Decoder],
+    steps: int | None,
+    fusion: TemporalFusion | None = None,
+    number: int = 0,
 ) -> dict[str, Any]:
     """Decode one file and return its report.
+
+    Args:
+        task: what to decode.
+        bundle_id: of the bundle that the decoder holds.
+        decoder: gives the decoder.
+        steps: denoising steps; None means the bundle's own number.
+        fusion: remembers the frame before; None decodes the file for itself.
+        number: of the frame, for `fusion`.
 
     Raises:
         MdicError: the bitstream, the side view or the output cannot be used.
@@ -157,6 +194,9 @@ def decode_file(
             steps=steps,
         )
     )
+    if fusion is not None:
+        # Files carry no capture time; their numbers alone tell of gaps.
+        frame = fusion.step(frame, number, 0, side)
     started = time.perf_counter()
     try:
         task.target.parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +213,7 @@ def decode_file(
         "height": facts.height,
         "width": facts.width,
         "side": (SideState.MISSING if side is None else SideState.EXACT).value,
+        "temporal": 0.0 if fusion is None else round(fusion.share, 4),
         "ms": {
             "read": round(read_ms, 3),
             **{stage: round(value, 3) for stage, value in frame.ms.items()},

@@ -37,6 +37,7 @@ class ServeOptions:
     bundle_id: bytes | None = None
     steps: int | None = None
     grace_s: float = 30.0
+    temporal: bool = True
 
 
 def add_parser(commands: Any) -> None:
@@ -72,6 +73,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="diffusion steps (default: the bundle's)")
     parser.add_argument(
         "--batch", type=int, metavar="N", help="frames decoded together (default: 4, on a GPU 16)"
+    )
+    parser.add_argument(
+        "--temporal",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let the frame before help: steadier geometry, fewer painted places (default: on)",
     )
     parser.add_argument(
         "--tolerance-ms", type=float, default=50.0, metavar="MS", help="largest distance of a pair"
@@ -114,6 +121,7 @@ def run(options: argparse.Namespace) -> int:
         bundle_id=None if bundle is None else bundle.id,
         steps=options.steps,
         grace_s=options.grace,
+        temporal=options.temporal,
     )
     sinks = [open_sink(spec) for spec in options.sink]
     totals = asyncio.run(
@@ -151,6 +159,7 @@ async def serve(
         from cloud.scheduler import Scheduler
         from cloud.server import StreamServer
         from cloud.sessions import Rooms
+        from cloud.temporal.stage import TemporalStage
     except ModuleNotFoundError as error:
         if error.name == "grpc":
             raise MissingDependency("grpcio", "cloud") from error
@@ -159,13 +168,14 @@ async def serve(
     totals = Totals()
     writer = SinkWriter(sinks)
     side_threads = ThreadPoolExecutor(SIDE_THREADS, thread_name_prefix="side")
+    temporal = TemporalStage() if options.temporal else None
     engine: Engine | None = None
     work: asyncio.Task[None] | None = None
     try:
         server = StreamServer()
         port = server.bind(options.host, options.port)  # before the engine, which takes seconds to open
         engine = await asyncio.to_thread(make_engine)
-        scheduler = Scheduler(engine, gate=writer.room)
+        scheduler = Scheduler(engine, gate=writer.room, temporal=temporal)
         rooms = Rooms(scheduler, writer, side_threads, totals, options.pairing, options.steps)
         work = asyncio.ensure_future(scheduler.run())
         await server.start(Registry(rooms, options.bundle_id))
@@ -178,6 +188,8 @@ async def serve(
             work.cancel()
         if engine is not None:
             await engine.close()
+        if temporal is not None:
+            await temporal.close()
         await writer.close()
         side_threads.shutdown(wait=False)
     return totals

@@ -16,8 +16,8 @@ class Denoiser(nn.Module):
     """Predict the clean latent from a noisy one, given what is known without diffusion.
 
     Conditions: the coarse latent, the latent of the warped side view (the paper's z_d), and fused features
-    at stride 8 (the paper's ẑ_xc). Text enters by cross-attention: a fixed number of learned tokens stands in where
-    there is no caption.
+    at stride 8 (the paper's ẑ_xc). Text enters by cross-attention (z_text): a few learned tokens, and one for each
+    object of the vocabulary where the side view's tags are at hand.
     """
 
     def __init__(
@@ -55,11 +55,22 @@ class Denoiser(nn.Module):
         return features, trust * warped_latent + self.coarse_head(features).float()
 
     def forward(
-        self, noisy: Tensor, timestep: Tensor, features: Tensor, coarse: Tensor, warped_latent: Tensor
+        self,
+        noisy: Tensor,
+        timestep: Tensor,
+        features: Tensor,
+        coarse: Tensor,
+        warped_latent: Tensor,
+        words: Tensor | None = None,
     ) -> Tensor:
-        """Return the predicted clean latent (B, K, h, w) float32 for timesteps (B,) int64."""
+        """Return the predicted clean latent (B, K, h, w) float32 for timesteps (B,) int64.
+
+        words: (B, N, text width) tokens of the caption, or None.
+        """
         dtype = features.dtype
         stacked = torch.cat([noisy.to(dtype), coarse.to(dtype), warped_latent.to(dtype), features], 1)
         text = self.text[None].expand(len(noisy), -1, -1).to(dtype)
+        if words is not None:
+            text = torch.cat([text, words.to(dtype)], 1)
         change = self.unet(stacked, timestep, encoder_hidden_states=text, return_dict=False)[0]
         return coarse + change.float()  # type: ignore[no-any-return]

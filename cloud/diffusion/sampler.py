@@ -45,7 +45,13 @@ def frame_noise(stream: str, frame: int, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
 
-def sample(predict: Callable[[Tensor, Tensor], Tensor], coarse: Tensor, noise: Tensor, steps: int) -> Tensor:
+def sample(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    coarse: Tensor,
+    noise: Tensor,
+    steps: int,
+    start: str = "coarse",
+) -> Tensor:
     """Denoise from `coarse` (B, K, h, w) plus `noise` in 1 to 50 steps; return the clean latent.
 
     Args:
@@ -53,6 +59,7 @@ def sample(predict: Callable[[Tensor, Tensor], Tensor], coarse: Tensor, noise: T
         coarse: the guess before diffusion.
         noise: standard normal, coarse's shape.
         steps: number of denoising steps.
+        start: "coarse", or "noise" alone at the schedule's beginning (the paper's way; for comparison).
 
     Raises:
         ValueError: if `steps` is out of range.
@@ -60,13 +67,23 @@ def sample(predict: Callable[[Tensor, Tensor], Tensor], coarse: Tensor, noise: T
     if not 1 <= steps <= MAX_STEPS:
         raise ValueError(f"steps must be 1 to {MAX_STEPS}, got {steps}")
     scheduler = make_scheduler()
+    if start == "noise":
+        scheduler.set_timesteps(steps)
+        return _denoise(scheduler, scheduler.timesteps, predict, noise)
     # "Trailing" spacing over twice the steps puts the second half's first step exactly on START_TIMESTEP.
     scheduler.set_timesteps(steps * 2)
-    start = torch.full((len(coarse),), START_TIMESTEP, dtype=torch.int64)
-    latent: Tensor = scheduler.add_noise(coarse, noise, start)
+    # The scheduler's own add_noise copies its table to the device: a wait in every frame, and no CUDA graph.
+    kept = scheduler.alphas_cumprod[START_TIMESTEP]
+    latent: Tensor = kept**0.5 * coarse + (1 - kept) ** 0.5 * noise
+    return _denoise(scheduler, scheduler.timesteps[steps:], predict, latent)
+
+
+def _denoise(
+    scheduler: Any, timesteps: Tensor, predict: Callable[[Tensor, Tensor], Tensor], latent: Tensor
+) -> Tensor:
     clean = latent
-    for timestep in scheduler.timesteps[steps:]:
-        batch = torch.full((len(coarse),), int(timestep), device=coarse.device, dtype=torch.int64)
+    for timestep in timesteps:
+        batch = torch.full((len(latent),), int(timestep), device=latent.device, dtype=torch.int64)
         step = scheduler.step(predict(latent, batch), timestep, latent)
         latent, clean = step.prev_sample, step.pred_original_sample
     # Where twice the steps do not divide the schedule, DDIM's own last step stops one short of clean.

@@ -29,6 +29,7 @@ class EngineRequest:
         stream: name of the stream; with `frame` it seeds the sampler.
         frame: number of the frame in its stream.
         steps: diffusion steps; None means the bundle's default.
+        capture_ns: its capture time in nanoseconds; for the temporal stage, decoding does not depend on it.
     """
 
     packet: bytes
@@ -38,6 +39,7 @@ class EngineRequest:
     stream: str = ""
     frame: int = 0
     steps: int | None = None
+    capture_ns: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +51,14 @@ class EngineResult:
         mask: (H, W) float32 in [0, 1], confidence of the warp, or None.
         disparity: (H, W) float32 pixels, or None.
         ms: milliseconds per stage.
+        temporal: mean weight of the previous frame in this one; 0 when it was not used.
     """
 
     image: RgbImage | None
     mask: NDArray[float32] | None = None
     disparity: NDArray[float32] | None = None
     ms: dict[str, float] = field(default_factory=dict)
+    temporal: float = 0.0
 
 
 class Engine(Protocol):

@@ -1,12 +1,15 @@
 """The geometry core: where in the side view each pixel of the main view is (docs/method.md).
 
 Coarse to fine: a prior from the side view alone, row-wise matching of the decoded features against the side
-view's at strides 16, 8 and 4, two refinements, then a sub-pixel disparity for every pixel and a
-full-resolution warp. Rectified stereo is assumed: main pixel x matches side pixel x - d on the same row.
+view's at strides 16, 8 and 4, a search with the edge's own transform, two refinements by analysis and synthesis
+(warp, run the edge's transform over the result, compare with the decoded latents), then a sub-pixel disparity for
+every pixel and a full-resolution warp. Rectified stereo is assumed: main pixel x matches side pixel x - d on the same
+row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import conv, stack, upsample, zero
+from .search import Search
+from .warping import warp
 
 # Rows matched at once outside training: bounds memory for wide frames (a 4096-wide row holds 1024² scores).
 _SCORES_PER_CHUNK = 2**25
@@ -41,17 +46,6 @@ class Geometry(NamedTuple):
     hidden8: Tensor
     hidden4: Tensor
     levels: list[Tensor]
-
-
-def warp(image: Tensor, disparity: Tensor) -> Tensor:
-    """Sample `image` (B, C, H, W) at column x - disparity (B, 1, H, W), bilinear, borders repeated; float32."""
-    _, _, height, width = disparity.shape
-    xs = torch.arange(width, device=disparity.device, dtype=torch.float32)
-    ys = torch.arange(height, device=disparity.device, dtype=torch.float32)
-    grid_x = (xs[None, None] - disparity[:, 0].float()) * (2 / max(width - 1, 1)) - 1
-    grid_y = (ys * (2 / max(height - 1, 1)) - 1)[None, :, None].expand_as(grid_x)
-    grid = torch.stack([grid_x, grid_y], -1)
-    return F.grid_sample(image.float(), grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 class SideFeatures(nn.Module):
@@ -118,15 +112,72 @@ class RowMatch(nn.Module):
         return Match(joined[0].to(x.dtype), *joined[1:])
 
 
+class GlobalMatch(nn.Module):
+    """Match every position against all of the side view, as the paper's cross-attention does: no row, no prior.
+
+    Its disparity is the mean horizontal offset under the attention. An ablation of RowMatch.
+    """
+
+    def __init__(self, query_channels: int, key_channels: int, depth: int = 48) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(2.3))
+        self.query = conv(query_channels, depth, 1)
+        self.key = conv(key_channels, depth, 1)
+
+    def forward(self, x: Tensor, side: Tensor, prior: Tensor) -> Match:
+        """Match x (B, Cq, H, W) against side (B, Ck, H, W); the prior (B, 1, H, W) is not looked at."""
+        _, _, height, width = x.shape
+        query = (F.normalize(self.query(x).float(), dim=1) * self.temperature.exp()).flatten(2)
+        key = F.normalize(self.key(side).float(), dim=1).flatten(2)
+        values = side.float().flatten(2)
+        column = torch.arange(width, device=x.device, dtype=torch.float32).repeat(height)
+        count = height * width
+        step = count if torch.is_grad_enabled() else max(1, _SCORES_PER_CHUNK // (x.shape[0] * count))
+        parts = []
+        for start in range(0, count, step):
+            cut = slice(start, min(start + step, count))
+            p = torch.einsum("bdn,bdm->bnm", query[:, :, cut], key).softmax(-1)
+            features = torch.einsum("bnm,bcm->bcn", p, values)
+            disparity = (column[cut] - p @ column)[:, None]
+            entropy = -(p * (p + 1e-8).log()).sum(-1)[:, None]
+            parts.append((features, disparity, entropy, p.amax(-1)[:, None]))
+        joined = [torch.cat(group, 2) for group in zip(*parts, strict=True)]
+        joined = [flat.reshape(*flat.shape[:2], height, width) for flat in joined]
+        return Match(joined[0].to(x.dtype), *joined[1:])
+
+
+class Comparison(nn.Module):
+    """Spread what two latents at stride 16 disagree about over the 4x4 positions at stride 4 that they cover."""
+
+    def __init__(self, latent_channels: int, outputs: int = 16) -> None:
+        super().__init__()
+        self.spread = nn.Sequential(conv(latent_channels * 2, outputs * 16), nn.PixelShuffle(4))
+
+    def forward(self, coded: Tensor, found: Tensor) -> Tensor:
+        """Return (B, outputs, H/4, W/4) of coded and found latents (B, C, H/16, W/16)."""
+        return F.silu(self.spread(torch.cat([coded - found, coded], 1)))
+
+
 def _double(disparity: Tensor) -> Tensor:
     return F.interpolate(disparity, scale_factor=2.0, mode="bilinear", align_corners=False) * 2
+
+
+def _quadruple(disparity: Tensor) -> Tensor:
+    return F.interpolate(disparity, scale_factor=4.0, mode="bilinear", align_corners=False) * 4
 
 
 class GeometryCore(nn.Module):
     """From decoded latents and the side view to disparity, warp and fused features."""
 
     def __init__(
-        self, latent_channels: int, qualities: int, widths: tuple[int, int, int] = (64, 96, 128)
+        self,
+        latent_channels: int,
+        qualities: int,
+        feedback: bool = True,
+        search: bool = True,
+        widths: tuple[int, int, int] = (64, 96, 128),
+        global_attention: bool = False,
+        warps: bool = True,
     ) -> None:
         super().__init__()
         w4, w8, w16 = widths
@@ -135,20 +186,30 @@ class GeometryCore(nn.Module):
         self.absent = nn.Parameter(torch.zeros(w16))
         self.r16a = stack(w16, 2)
         self.monocular = nn.Sequential(conv(w16, 64), nn.SiLU(), stack(64, 2), nn.SiLU(), conv(64, 1))
-        self.match16 = RowMatch(w16, w16, 0.5)
+        self.match16 = GlobalMatch(w16, w16) if global_attention else RowMatch(w16, w16, 0.5)
         self.fuse16 = conv(w16 * 3 + 4, w16)
         self.r16b = stack(w16, 4)
         self.disparity16 = zero(conv(w16, 1))
         self.up8 = upsample(w16, w8)
-        self.match8 = RowMatch(w8, w8, 1.0)
+        self.match8 = GlobalMatch(w8, w8) if global_attention else RowMatch(w8, w8, 1.0)
         self.fuse8 = conv(w8 * 2 + 4, w8)
         self.r8 = stack(w8, 4)
         self.disparity8 = zero(conv(w8, 1))
+        self.warps = warps
+        if not warps:
+            return
         self.up4 = upsample(w8, w4)
         self.match4 = RowMatch(w4, w4, 1.0)
         self.fuse4 = conv(w4 * 2 + 4, 96)
         self.refine_in = conv(96 + w4 + 1, 96)
         self.refine = stack(96, 2)
+        if feedback:
+            self.comparison = Comparison(latent_channels)
+            self.feedback_in = zero(conv(16, 96))
+        self.feedback = feedback
+        self.search = Search() if search else None
+        if search:
+            self.search_in = zero(conv(32, 96))
         self.delta = zero(conv(96, 1))
         self.subpixel = zero(conv(96, 16))
         self.out4 = stack(96, 1)
@@ -164,11 +225,16 @@ class GeometryCore(nn.Module):
         side: Tensor,
         features: tuple[Tensor, Tensor, Tensor],
         present: Tensor,
+        transform: Callable[[Tensor], Tensor],
+        y_hat: Tensor,
+        gain: Tensor,
     ) -> Geometry:
         """Estimate geometry.
 
         latents: (B, C, H/16, W/16) dequantised; quality: (B,) int64; side: (B, 3, H, W) in [-1, 1];
-        features: SideFeatures' output; present: (B, 1, 1, 1) float, 0 where there is no side view.
+        features: SideFeatures' output; present: (B, 1, 1, 1) float, 0 where there is no side view;
+        transform: the edge's analysis of images in [0, 1] to latents like `latents`; y_hat: the latents in quantiser
+        steps; gain: (B, C, 1, 1), steps per unit of the transform.
         """
         s4, s8, s16 = features
         h = self.enter(latents)
@@ -184,18 +250,40 @@ class GeometryCore(nn.Module):
         h = self.r8(self.fuse8(self._cat(h, m.features, m.disparity, m.entropy, m.peak, _double(d16))))
         d8 = m.disparity + self.disparity8(h).float()
         hidden8 = h
+        if not self.warps:
+            return self._unmoved(hidden8, side, [mono * 16, d16 * 16, d8 * 8])
 
         h = self.up4(h)
         m = self.match4(h, s4, _double(d8))
         h = self.fuse4(self._cat(h, m.features, m.disparity, m.entropy, m.peak, _double(d8)))
         d4 = m.disparity
         levels = [mono * 16, d16 * 16, d8 * 8, d4 * 4]
+        evidence = None
+        if self.search is not None:
+            found = self.search(side, _quadruple(d4), y_hat, gain, transform)
+            d4 = d4 + F.interpolate(found.offset, scale_factor=4.0, mode="bilinear", align_corners=False) / 4
+            levels.append(d4 * 4)
+            evidence = F.interpolate(found.evidence, scale_factor=4.0, mode="bilinear", align_corners=False)
         for _ in range(2):
-            moved = warp(s4, d4)
-            h = h + self.refine(self.refine_in(self._cat(h, moved, d4)))
+            entered = self.refine_in(self._cat(h, warp(s4, d4), d4))
+            if self.feedback:
+                # What would the edge have sent, had it seen this warp? Where that differs, the warp is wrong.
+                seen = transform((warp(side, _quadruple(d4)) + 1) / 2)
+                entered = entered + self.feedback_in(self.comparison(latents.to(seen.dtype), seen))
+            if evidence is not None:
+                entered = entered + self.search_in(evidence)
+                evidence = None
+            h = h + self.refine(entered)
             d4 = d4 + self.delta(h).float()
             levels.append(d4 * 4)
-        disparity = F.interpolate(d4, scale_factor=4.0, mode="bilinear", align_corners=False) * 4
-        disparity = disparity + F.pixel_shuffle(self.subpixel(h).float(), 4) * 4
+        disparity = _quadruple(d4) + F.pixel_shuffle(self.subpixel(h).float(), 4) * 4
         disparity = disparity.clamp(-4, 400)
-        return Geometry(disparity, warp(side, disparity), hidden8, self.out4(h), levels)
+        return Geometry(disparity, warp(side, disparity, "bicubic"), hidden8, self.out4(h), levels)
+
+    @staticmethod
+    def _unmoved(hidden8: Tensor, side: Tensor, levels: list[Tensor]) -> Geometry:
+        """Return the answer of a core without stride 4: the side view in place, no features beside hidden8."""
+        batch, _, height, width = hidden8.shape
+        disparity = F.interpolate(levels[-1], scale_factor=8.0, mode="bilinear", align_corners=False)
+        nothing = hidden8.new_zeros(batch, 96, height * 2, width * 2)
+        return Geometry(disparity, side.float(), hidden8, nothing, levels)

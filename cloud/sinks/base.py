@@ -34,6 +34,7 @@ class SinkFrame:
         image: (H, W, 3) uint8 RGB, or None when nothing decodes here.
         side: (H, W, 3) uint8 RGB, the side view it was decoded with, or None.
         side_state: which side view that was.
+        temporal: mean weight of the frame before in this one; 0 when it was not used.
     """
 
     vehicle: str
@@ -45,6 +46,7 @@ class SinkFrame:
     image: RgbImage | None
     side: RgbImage | None
     side_state: SideState
+    temporal: float = 0.0
 
 
 class Sink(Protocol):

@@ -41,6 +41,7 @@ class ImageSink:
             "bitstream_sha256": hashlib.sha256(frame.packet).hexdigest(),
             "bytes": len(frame.packet),
             "side": frame.side_state.value,
+            "temporal": round(frame.temporal, 4),
             "file": f"main/{name}",
             "session": frame.session,
         }

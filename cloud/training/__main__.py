@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common.errors import UsageError
+from common.errors import InputError, MissingDependency, UsageError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -13,6 +13,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="mdic-cloud train", description="train a codec on stereo pairs")
     p.add_argument(
         "--data", type=Path, help="folder of NAME/{left,right}/*; without it only synthetic streets are used"
+    )
+    p.add_argument(
+        "--labels", type=Path, help="folder of label maps NAME/{left,right}/*.png: text supervision"
     )
     p.add_argument("--synthetic", type=int, default=0, metavar="N", help="synthetic pairs to add")
     p.add_argument("--metric-weights", type=Path, required=True, help="folder with the LPIPS-Alex weights")
@@ -38,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     from cloud.allocator import keep_freed_memory
 
     from .config import load_config
+    from .curve import draw_curve, read_curve
     from .data import Pair, load_folder, synthetic_pairs
     from .loop import Trainer
     from .losses import AlexDistance
@@ -45,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     config = load_config(args.config or Path(__file__).parent / "configs" / "compact.toml")
-    pairs: list[Pair] = load_folder(args.data, args.out / "disparity") if args.data and not args.smoke else []
+    pairs: list[Pair] = []
+    if args.data and not args.smoke:
+        pairs = load_folder(args.data, args.out / "disparity", labels=args.labels, leave_out=config.leave_out)
     count = 4 if args.smoke else args.synthetic
     streets = synthetic_pairs(count, args.out / "synthetic") if count else []
     if not pairs and not streets:
@@ -61,6 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     elif args.start:
         trainer.resume(args.start, weights_only=True)
     trainer.run(minutes=args.minutes, steps=2 if args.smoke else None)
+    try:
+        print(f"curve: {draw_curve(read_curve(args.out / 'curve.jsonl'), args.out / 'curve.png')}")
+    except (InputError, MissingDependency) as why:
+        print(f"no picture of the curve: {why}")
     print(f"{trainer.step} steps, {trainer.seconds / 60:.1f} minutes; checkpoint {last}")
     return 0
 

@@ -35,6 +35,10 @@ class TrainConfig:
     drop_side: float = 0.2
     lossy_side: float = 0.12
     stale_side: float = 0.08
+    wrong_side: float = 0.04
+    tint: float = 0.2
+    drop_text: float = 0.1
+    leave_out: tuple[str, ...] = ()  # scenes (drives) kept for validation
     grey_share: float = 0.2
     synthetic_share: float = 0.15
     weight_l1: float = 2.0
@@ -45,6 +49,11 @@ class TrainConfig:
     weight_geometry: float = 1.5
     weight_smooth: float = 0.02
     weight_latent: float = 0.3
+    weight_texture: float = 0.0
+    weight_fine: float = 0.0  # LPIPS and texture again on doubled pictures, where AlexNet sees fine texture
+    weight_text: float = 0.1
+    weight_codebook: float = 1.0  # vector quantisers only
+    steps: int = 0  # end the schedule after so many steps; 0: after `minutes`
     seed: int = 0
 
 
@@ -66,7 +75,10 @@ def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
     raw = dict(raw)
     values: dict[str, Any] = {}
     if "model" in raw:
-        values["model"] = ModelConfig(**_known(raw.pop("model"), ModelConfig, f"{origin} [model]"))
+        try:
+            values["model"] = ModelConfig(**_known(raw.pop("model"), ModelConfig, f"{origin} [model]"))
+        except ValueError as why:
+            raise UsageError(f"{origin} [model]: {why}") from why
     crops = raw.pop("crops", None)
     if crops is not None:
         values["crop_weights"] = tuple(float(crop.pop("weight", 1.0)) for crop in crops)
@@ -77,6 +89,8 @@ def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
     values.update(_known(raw, TrainConfig, origin))
     if "lambdas" in values:
         values["lambdas"] = tuple(float(v) for v in values["lambdas"])
+    if "leave_out" in values:
+        values["leave_out"] = tuple(str(v) for v in values["leave_out"])
     config = TrainConfig(**values)
     if len(config.lambdas) != config.model.qualities:
         raise UsageError(f"{origin}: {len(config.lambdas)} lambdas for {config.model.qualities} qualities")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +16,26 @@ from common.errors import DatasetError
 
 U8 = NDArray[np.uint8]
 UNKNOWN = -1.0
+PAST = 5
+"""Frames of a sequence that a stale side view can lag behind."""
 
 
 @dataclass
 class Pair:
     """One training pair: main, side (H, W, 3) uint8 RGB; disparities (H, W) float16 of each view, -1 unknown.
 
-    `previous` is the main view one frame before, where the pair comes from a sequence.
+    `past` are up to `PAST` earlier pairs of the same sequence, latest first. Label maps (h, w) uint8 name the
+    object at each pixel, at any resolution (`cloud.text.vocabulary`), where a teacher's are at hand.
     """
 
     main: U8
     side: U8
     main_disparity: NDArray[np.float16]
     side_disparity: NDArray[np.float16]
-    previous: U8 | None = None
     grey: bool = False
+    past: tuple[Pair, ...] = ()
+    main_labels: U8 | None = None
+    side_labels: U8 | None = None
 
 
 def teacher_disparity(main: U8, side: U8, reach: int = 192) -> NDArray[np.float16]:
@@ -66,13 +72,13 @@ def _mirror(image: NDArray[np.generic]) -> NDArray[np.generic]:
     return image[:, ::-1]
 
 
-def make_pair(main: U8, side: U8, previous: U8 | None = None, grey: bool = False) -> Pair:
+def make_pair(main: U8, side: U8, grey: bool = False) -> Pair:
     """Return a pair with teacher disparities of both views (the side's in its mirrored, swapped role)."""
     forward = teacher_disparity(main, side)
     backward = teacher_disparity(np.ascontiguousarray(side[:, ::-1]), np.ascontiguousarray(main[:, ::-1]))[
         :, ::-1
     ]
-    return Pair(main, side, forward, np.ascontiguousarray(backward), previous, grey)
+    return Pair(main, side, forward, np.ascontiguousarray(backward), grey)
 
 
 def _read(file: Path) -> U8:
@@ -88,35 +94,69 @@ def _remember(pair: Pair, file: Path, **images: U8) -> None:
     temporary.replace(file)
 
 
-def load_folder(folder: Path, cache: Path | None = None, progress: bool = True) -> list[Pair]:
+def _labels(labels: Path | None, scene: str, view: str, stem: str) -> U8 | None:
+    file = labels / scene / view / f"{stem}.png" if labels is not None else None
+    if file is None or not file.is_file():
+        return None
+    found = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    if found is None:
+        raise DatasetError(str(file), "this label map does not decode")
+    return np.asarray(found, np.uint8)
+
+
+def _chain(pair: Pair, before: Pair | None) -> None:
+    """Hang a sequence's earlier pairs on this one, if they have its size."""
+    if before is not None and before.main.shape == pair.main.shape:
+        pair.past = (before, *before.past)[:PAST]
+
+
+def load_folder(
+    folder: Path,
+    cache: Path | None = None,
+    progress: bool = True,
+    labels: Path | None = None,
+    leave_out: Collection[str] = (),
+) -> list[Pair]:
     """Read every `NAME/{left,right}/*` below `folder` with teacher disparities, kept in `cache` for the next run.
+
+    Args:
+        folder: of scenes; those named `seq_*` hold consecutive frames, `grey_*` grey-scale ones.
+        cache: where disparities are kept.
+        progress: show a bar.
+        labels: folder of label maps `NAME/{left,right}/*.png`.
+        leave_out: names of scenes (drives) kept for validation.
 
     Raises:
         DatasetError: if nothing is found or an image does not decode.
     """
-    scenes = sorted(p for p in folder.iterdir() if (p / "left").is_dir() and (p / "right").is_dir())
+    scenes = sorted(
+        p
+        for p in folder.iterdir()
+        if (p / "left").is_dir() and (p / "right").is_dir() and p.name not in leave_out
+    )
     files = [(scene, file) for scene in scenes for file in sorted((scene / "left").iterdir())]
     if not files:
         raise DatasetError(str(folder), "no NAME/left and NAME/right folders in it")
     pairs: list[Pair] = []
-    last: tuple[Path, U8] | None = None
+    last: tuple[Path, Pair] | None = None
     for scene, file in tqdm(files, desc="reading pairs", disable=not progress):
         main, side = _read(file), _read(scene / "right" / file.name)
-        sequence = scene.name.startswith("seq_")
-        previous = last[1] if sequence and last is not None and last[0] == scene else None
-        if previous is not None and previous.shape != main.shape:
-            previous = None
         grey = scene.name.startswith("grey_")
         kept = cache / f"{scene.name}-{file.stem}.npz" if cache is not None else None
         if kept is not None and kept.is_file():
             with np.load(kept, allow_pickle=False) as known:
-                pairs.append(Pair(main, side, known["main"], known["side"], previous, grey))
+                pair = Pair(main, side, known["main"], known["side"], grey)
         else:
-            pairs.append(make_pair(main, side, previous, grey))
+            pair = make_pair(main, side, grey)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                _remember(pairs[-1], kept)
-        last = (scene, main)
+                _remember(pair, kept)
+        pair.main_labels = _labels(labels, scene.name, "left", file.stem)
+        pair.side_labels = _labels(labels, scene.name, "right", file.stem)
+        if scene.name.startswith("seq_"):
+            _chain(pair, last[1] if last is not None and last[0] == scene else None)
+        pairs.append(pair)
+        last = (scene, pair)
     return pairs
 
 
@@ -132,34 +172,70 @@ class CropShape:
 
 @dataclass
 class Sample:
-    """main, side (h, w, 3) uint8; disparity (h, w) float32, negative unknown; present: is there a side view."""
+    """One crop: main, side (h, w, 3) uint8; disparity (h, w) float32, negative unknown.
+
+    present: is there a side view; labels: the side view's label map (h', w') uint8, None unknown.
+    """
 
     main: U8
     side: U8
     disparity: NDArray[np.float32]
     present: bool
+    labels: U8 | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong with the side view, as probabilities: none at all, JPEG-coded, stale, another scene's.
+
+    `tint` is how far exposure may drift: gains and offsets in [-tint, tint] of both views alike, a third of
+    it between them.
+    """
+
+    drop: float = 0.0
+    lossy: float = 0.0
+    stale: float = 0.0
+    wrong: float = 0.0
+    tint: float = 0.0
 
 
 def _lossy(image: U8, rng: random.Random) -> U8:
-    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, rng.choice((20, 35, 50, 70, 90))])
+    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, rng.choice((10, 20, 35, 50, 70, 90))])
     assert ok
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def cut(pair: Pair, shape: CropShape, rng: random.Random, drop: float, lossy: float, stale: float) -> Sample:
+def _tint(image: U8, gain: tuple[float, float, float], offset: float) -> U8:
+    levels = np.arange(256, dtype=np.float32)[:, None] * np.asarray(gain, np.float32) + offset
+    table = levels.clip(0, 255).round().astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table[:, None]), np.uint8)
+
+
+def cut(
+    pair: Pair, shape: CropShape, rng: random.Random, trouble: Trouble, stranger: Pair | None = None
+) -> Sample:
     """Cut one crop: random scale and place, half the time mirrored and swapped (disparity keeps its sign).
 
-    drop, lossy and stale are the probabilities of no side view, a JPEG-coded one, and last frame's main view
-    in the side view's place.
+    stranger: the pair whose side view is taken when the draw says "wrong".
     """
-    main, side, disparity = pair.main, pair.side, pair.main_disparity
-    previous = pair.previous
-    if rng.random() < 0.5:
-        main, side, disparity = side[:, ::-1], main[:, ::-1], pair.side_disparity[:, ::-1]
-        previous = None
-    if previous is not None and rng.random() < stale:
+    swap = rng.random() < 0.5
+    main, side, disparity, labels = pair.main, pair.side, pair.main_disparity, pair.side_labels
+    if pair.past and rng.random() < trouble.stale:
         # A stale view has no rectified geometry: nothing to supervise, the codec must find out by itself.
-        side, disparity = previous, np.full(disparity.shape, UNKNOWN, np.float16)
+        old = rng.choice(pair.past)
+        if swap:
+            main = old.main
+        else:
+            side, labels = old.side, old.side_labels
+        disparity = np.full(disparity.shape, UNKNOWN, np.float16)
+        known = False
+    else:
+        known = True
+    if swap:
+        labels = pair.main_labels if main is pair.main else None
+        main, side = side[:, ::-1], main[:, ::-1]
+        disparity = pair.side_disparity[:, ::-1] if known else disparity
+        labels = labels[:, ::-1] if labels is not None else None
     height, width = main.shape[:2]
     scale = rng.uniform(*shape.scale)
     scale = max(scale, shape.height / height, shape.width / width)
@@ -167,18 +243,37 @@ def cut(pair: Pair, shape: CropShape, rng: random.Random, drop: float, lossy: fl
     top, left = rng.randint(0, height - ch), rng.randint(0, width - cw)
     window = (slice(top, top + ch), slice(left, left + cw))
     size = (shape.width, shape.height)
-    views = [
-        np.asarray(
+
+    def small(view: U8, window: tuple[slice, slice]) -> U8:
+        return np.asarray(
             cv2.resize(np.ascontiguousarray(view[window]), size, interpolation=cv2.INTER_AREA), np.uint8
         )
-        for view in (main, side)
-    ]
+
+    views = [small(main, window), small(side, window)]
     near = cv2.resize(disparity[window].astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
-    d = np.where(near >= 0, near * (shape.width / cw), UNKNOWN).astype(np.float32)
     # A match left of the crop's edge cannot be found in it, nor does it harm: the border is repeated there.
-    if rng.random() < lossy:
+    d = np.where(near >= 0, near * (shape.width / cw), UNKNOWN).astype(np.float32)
+    if labels is not None:
+        rows, columns = labels.shape[0] / height, labels.shape[1] / width
+        labels = labels[
+            int(top * rows) : int((top + ch) * rows), int(left * columns) : int((left + cw) * columns)
+        ]
+    if stranger is not None and rng.random() < trouble.wrong:
+        h, w = stranger.side.shape[:2]
+        y, x = rng.randint(0, max(0, h - ch)), rng.randint(0, max(0, w - cw))
+        views[1] = small(stranger.side, (slice(y, y + ch), slice(x, x + cw)))
+        d, labels = np.full_like(d, UNKNOWN), None
+    if trouble.tint:
+        gain, shift = (
+            1 + rng.uniform(-trouble.tint, trouble.tint),
+            40 * rng.uniform(-trouble.tint, trouble.tint),
+        )
+        for index in range(2):
+            own = [gain * (1 + rng.uniform(-trouble.tint, trouble.tint) / 3) for _ in range(3)]
+            views[index] = _tint(views[index], (own[0], own[1], own[2]), shift)
+    if rng.random() < trouble.lossy:
         views[1] = _lossy(views[1], rng)
-    return Sample(views[0], views[1], d, rng.random() >= drop)
+    return Sample(views[0], views[1], d, rng.random() >= trouble.drop, labels)
 
 
 def synthetic_pairs(
@@ -202,6 +297,6 @@ def synthetic_pairs(
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 _remember(pair, kept, left=pair.main, right=pair.side)
         if frame:
-            pair.previous = pairs[-1].main
+            _chain(pair, pairs[-1])
         pairs.append(pair)
     return pairs

@@ -8,19 +8,40 @@ import math
 import random
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from cloud.diffusion.sampler import START_TIMESTEP, make_scheduler
-from cloud.models.codec import Codec
+from cloud.diffusion.sampler import START_TIMESTEP, TRAIN_TIMESTEPS, make_scheduler
+from cloud.models.codec import Codec, Decoded
+from cloud.models.warping import warp
+from cloud.text.masked_object import choose_masked, masked_object_loss
+from cloud.text.vocabulary import OBJECTS, POSITIONS, tags_of_labels
 
 from .checkpoints import load_checkpoint, save_checkpoint
 from .config import TrainConfig
-from .data import U8, CropShape, Pair, Sample, cut
+from .data import U8, CropShape, Pair, Sample, Trouble, cut
 from .losses import AlexDistance, disparity_loss, smoothness
+from .respread import is_per_quality, respread
+
+LEVEL_WEIGHTS = (0.3, 0.3, 0.4, 0.6, 0.5)
+"""Of the geometry core's levels, coarse to fine; the last one's holds for all after it."""
+LATER_EVERY = 4
+"""Steps between two passes of the denoiser at later noise levels: they cost a tenth of a step each."""
+
+
+class Batch(NamedTuple):
+    """main, side (B, 3, H, W) in [0, 1]; disparity (B, 1, H, W), negative unknown; present (B,); tags (B, 14, 3)."""
+
+    main: Tensor
+    side: Tensor
+    disparity: Tensor
+    present: Tensor
+    tags: Tensor
 
 
 class Trainer:
@@ -48,8 +69,17 @@ class Trainer:
         self.model.to(self.device).to(memory_format=torch.channels_last)
         self.perceptual = perceptual.to(self.device)
         self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        # Tables over the quality index see an eighth of the batch each and live on a logarithmic scale.
+        named = list(self.model.named_parameters())
+        tables = [p for name, p in named if is_per_quality(name)]
+        others = [p for name, p in named if not is_per_quality(name)]
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=1e-4
+            [
+                {"params": others, "factor": 1.0},
+                {"params": tables, "factor": 10.0, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+            weight_decay=1e-4,
         )
         self.scheduler = make_scheduler()
         self.step, self.seconds = 0, 0.0
@@ -74,10 +104,11 @@ class Trainer:
             pool = self.pools["grey"]
         if not pool:
             pool = self.pools["synthetic"] or self.pools["grey"]
-        config = self.config
-        return cut(rng.choice(pool), shape, rng, config.drop_side, config.lossy_side, config.stale_side)
+        c = self.config
+        trouble = Trouble(c.drop_side, c.lossy_side, c.stale_side, c.wrong_side, c.tint)
+        return cut(rng.choice(pool), shape, rng, trouble, rng.choice(pool))
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _batch(self) -> Batch:
         shape = self.rng.choices(self.config.crops, self.config.crop_weights)[0]
         samples = [self._draw(shape, self.rng) for _ in range(shape.batch)]
 
@@ -87,30 +118,80 @@ class Trainer:
 
         disparity = torch.from_numpy(np.stack([s.disparity for s in samples]))[:, None].to(self.device)
         present = torch.tensor([float(s.present) for s in samples], device=self.device)
-        return images([s.main for s in samples]), images([s.side for s in samples]), disparity, present
+        tags = torch.zeros(len(samples), len(OBJECTS), len(POSITIONS))
+        for row, sample in zip(tags, samples, strict=True):
+            # As in the paper, the text is left out now and then; without a side view there is none. The draw is
+            # made for every sample: two models that differ in what they use see the same crops.
+            told = self.rng.random() >= self.config.drop_text
+            if sample.labels is not None and sample.present and told:
+                row.copy_(torch.tensor(tags_of_labels(sample.labels).presence))
+        return Batch(
+            images([s.main for s in samples]),
+            images([s.side for s in samples]),
+            disparity,
+            present,
+            tags.to(self.device),
+        )
+
+    def _name_objects(self, decoded: Decoded, tags: Tensor) -> Tensor:
+        """Return the loss of text supervision: name an object left out of the text from what m_v lets through."""
+        if not self.config.model.text_supervision or decoded.words is None:
+            return torch.zeros((), device=self.device)
+        masked = choose_masked(tags)
+        place = F.avg_pool2d(decoded.geometry.disparity.detach(), 8) / 8
+        features = warp(decoded.side8, place) if self.config.model.warp else decoded.side8
+        mask = F.avg_pool2d(decoded.blend.mask, 8)
+        logits = self.model.masked_object(decoded.words, features.to(decoded.words.dtype), mask, masked)
+        return masked_object_loss(logits, masked)
+
+    def _fine(self, image: Tensor, main: Tensor) -> Tensor:
+        """Return LPIPS-Alex plus texture distance on doubled pictures, of half the batch: it costs four times as much.
+
+        AlexNet's first layer steps by four pixels; at the paper's 128x256 it hardly sees the texture that makes a
+        picture sharp.
+        """
+        if not self.config.weight_fine:
+            return image.new_zeros(())
+        half = slice(0, max(1, len(image) // 2))
+        views = [
+            F.interpolate(v[half], scale_factor=2.0, mode="bicubic", align_corners=False)
+            for v in (image, main)
+        ]
+        lpips, texture = self.perceptual(views[0], views[1])
+        total: Tensor = lpips.mean() + texture.mean()
+        return total
+
+    def _later_step(self, decoded: Decoded, target: Tensor) -> Tensor:
+        """Return what the denoiser makes of a random, weaker noise level: the later steps of 2-4 step sampling."""
+        # From pure noise every level comes, not only the second half's.
+        latest = START_TIMESTEP + 1 if self.config.model.start == "coarse" else TRAIN_TIMESTEPS
+        late = torch.randint(0, latest, (len(target),), device=self.device)
+        noisy = self.scheduler.add_noise(target, torch.randn_like(target), late)
+        guess: Tensor = self.model.denoiser(
+            noisy,
+            late,
+            decoded.features.detach(),
+            decoded.coarse.detach(),
+            decoded.warped_latent.detach(),
+            decoded.words if self.config.model.text else None,
+        )
+        return guess
 
     def losses(self) -> dict[str, Tensor]:
         """Draw a batch and return its losses; "total" is what is minimised."""
         config, model = self.config, self.model
-        main, side, disparity, present = self._batch()
+        main, side, disparity, present, tags = self._batch()
         batch, _, height, width = main.shape
         quality = torch.randint(0, config.model.qualities, (batch,), device=self.device)
         noise = torch.randn(
             batch, config.model.diffusion_channels, height // 8, width // 8, device=self.device
         )
         with torch.autocast(self.device.type, torch.bfloat16):
-            decoded, bits = model(main, side, present, quality, noise)
-            # A second pass of the denoiser at a random, weaker noise level: the later steps of 2-4 step sampling.
+            decoded, bits = model(main, side, present, quality, noise, tags=tags)
             target = model.latent.encode(main * 2 - 1)
-            late = torch.randint(0, START_TIMESTEP + 1, (batch,), device=self.device)
-            noisy = self.scheduler.add_noise(target, torch.randn_like(target), late)
-            again = model.denoiser(
-                noisy,
-                late,
-                decoded.features.detach(),
-                decoded.coarse.detach(),
-                decoded.warped_latent.detach(),
-            )
+            every = LATER_EVERY if config.model.start == "coarse" else 1
+            again = self._later_step(decoded, target) if self.step % every == 0 else None
+            named = self._name_objects(decoded, tags)
         image = (decoded.blend.image.float() + 1) / 2
         warped = (decoded.geometry.warped + 1) / 2
         generated = (decoded.blend.generated.float() + 1) / 2
@@ -119,53 +200,76 @@ class Trainer:
         rate_weight = torch.tensor(config.lambdas, device=self.device)[quality]
         teacher = torch.where(here > 0, disparity, torch.full_like(disparity, -1.0))
         geometry = disparity_loss(decoded.geometry.disparity, teacher)
-        for level, weight in zip(decoded.geometry.levels, (0.3, 0.3, 0.4, 0.6, 0.5, 0.5), strict=True):
-            geometry = geometry + weight * disparity_loss(level, teacher)
+        for index, level in enumerate(decoded.geometry.levels):
+            geometry = geometry + LEVEL_WEIGHTS[min(index, len(LEVEL_WEIGHTS) - 1)] * disparity_loss(
+                level, teacher
+            )
+        lpips, texture = self.perceptual(image, main)
         parts = {
             "bpp": bpp.mean(),
             "rate": (rate_weight * bpp).mean(),
             "l1": (image - main).abs().mean(),
             "mse": (image - main).square().mean(),
-            "lpips": self.perceptual(image, main).mean(),
+            "lpips": lpips.mean(),
+            "texture": texture.mean(),
+            "fine": self._fine(image, main),
+            "text": named,
             "warp": ((warped - main).abs().clamp(max=0.3) * here).mean(),
             # Judged everywhere, not only where the mask lets it show: else the mask never learns to let go.
             "generated": (generated - main).abs().mean(),
             "geometry": geometry,
             "smooth": (smoothness(decoded.geometry.disparity, main) * 1.0),
             "coarse": (decoded.coarse - target).abs().mean(),
-            "latent": (decoded.clean - target).abs().mean() + (again - target).abs().mean(),
+            "latent": (decoded.clean - target).abs().mean(),
+            "later": (again - target).abs().mean() if again is not None else decoded.clean.new_zeros(()),
             "mask": decoded.blend.mask.mean(),
+            "codebook": decoded.penalty if decoded.penalty is not None else bits.new_zeros(()),
         }
         parts["total"] = (
             parts["rate"]
             + config.weight_l1 * parts["l1"]
             + config.weight_mse * parts["mse"]
             + config.weight_lpips * parts["lpips"]
+            + config.weight_texture * parts["texture"]
+            + config.weight_fine * parts["fine"]
+            + config.weight_text * parts["text"]
+            + config.weight_codebook * parts["codebook"]
             + config.weight_warp * parts["warp"]
             + config.weight_generated * parts["generated"]
             + config.weight_geometry * parts["geometry"]
             + config.weight_smooth * parts["smooth"]
-            + config.weight_latent * (parts["coarse"] + parts["latent"])
+            + config.weight_latent * (parts["coarse"] + parts["latent"] + parts["later"])
         )
         return parts
 
     def _rate(self) -> float:
         progress = min(1.0, self.seconds / (self.config.minutes * 60))
+        if self.config.steps:
+            progress = min(1.0, self.step / self.config.steps)
         warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
         return self.config.learning_rate * warm * (0.5 * (1 + math.cos(math.pi * progress)) * 0.98 + 0.02)
 
     def run(self, minutes: float | None = None, steps: int | None = None) -> None:
         """Train until the config's time (resumed time counted in), or `minutes` or `steps` of this call, are up."""
-        limit = self.config.minutes * 60
+        limit = self.config.minutes * 60 if not self.config.steps else math.inf
         stop = min(limit, self.seconds + minutes * 60) if minutes is not None else limit
         last = time.monotonic()
         saved, first = last, self.step
         curve = (self.out / "curve.jsonl").open("a")
         sums: dict[str, float] = {}
-        bar = tqdm(total=round(stop), initial=round(self.seconds), unit="s", disable=None)
-        while self.seconds < stop and (steps is None or self.step - first < steps):
+        by_time = math.isfinite(stop)
+        bar = tqdm(
+            total=round(stop) if by_time else self.config.steps,
+            initial=round(self.seconds) if by_time else self.step,
+            unit="s" if by_time else "step",
+            disable=None,
+        )
+        last_step = self.config.steps or math.inf
+        if steps is not None:
+            last_step = min(last_step, first + steps)
+        while self.seconds < stop and self.step < last_step:
             for group in self.optimizer.param_groups:
-                group["lr"] = self._rate()
+                group["lr"] = self._rate() * group["factor"]
             parts = self.losses()
             self.optimizer.zero_grad(set_to_none=True)
             parts["total"].backward()  # type: ignore[no-untyped-call]
@@ -181,7 +285,7 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             now = time.monotonic()
             self.seconds += now - last
-            bar.update(round(self.seconds) - bar.n)
+            bar.update((round(self.seconds) if by_time else self.step) - bar.n)
             last = now
             if self.step % 25 == 0:
                 row = {name: round(value / 25, 5) for name, value in sums.items()}
@@ -204,6 +308,12 @@ class Trainer:
     def resume(self, path: Path, weights_only: bool = False) -> None:
         """Continue from a checkpoint; with `weights_only` start a new schedule from its weights."""
         facts = load_checkpoint(path, self.model, self.ema, None if weights_only else self.optimizer)
+        old, new = facts["config"]["lambdas"], self.config.lambdas
+        if weights_only and tuple(old) != new:
+            with torch.no_grad():
+                for tensors in (dict(self.model.named_parameters()), self.ema):
+                    for name in filter(is_per_quality, tensors):
+                        tensors[name].copy_(respread(tensors[name].cpu(), name, old, new))
         if not weights_only:
             self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
         self.rng = random.Random(self.config.seed + self.step)

@@ -15,6 +15,23 @@ from common.errors import BundleCorrupt
 _ALEX = ((0, 4, 2, False), (3, 1, 2, True), (6, 1, 1, True), (8, 1, 1, False), (10, 1, 1, False))
 
 
+def _unit(x: Tensor) -> Tensor:
+    return x / (x.square().sum(1, keepdim=True) + 1e-8).sqrt()
+
+
+def _texture_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return 1 - the mean over channels of DISTS' mean and covariance similarities, (B,), of (B, C, h, w)."""
+    mean_a, mean_b = a.mean((2, 3), keepdim=True), b.mean((2, 3), keepdim=True)
+    variance_a = (a - mean_a).square().mean((2, 3))
+    variance_b = (b - mean_b).square().mean((2, 3))
+    covariance = ((a - mean_a) * (b - mean_b)).mean((2, 3))
+    mean_a, mean_b = mean_a[..., 0, 0], mean_b[..., 0, 0]
+    c = 1e-6
+    means = (2 * mean_a * mean_b + c) / (mean_a.square() + mean_b.square() + c)
+    structure = (2 * covariance + c) / (variance_a + variance_b + c)
+    return 1 - (0.5 * means + 0.5 * structure).mean(1)
+
+
 class AlexDistance(nn.Module):
     """LPIPS-Alex (v0.1) for training, written against the raw weights so that training needs no torchvision.
 
@@ -44,24 +61,33 @@ class AlexDistance(nn.Module):
             if pool:
                 x = F.max_pool2d(x, 3, 2)
             x = F.relu(F.conv2d(x, self.get_buffer(f"w{i}"), self.get_buffer(f"b{i}"), stride, padding))
-            out.append(x / (x.square().sum(1, keepdim=True) + 1e-8).sqrt())
+            out.append(x)
         return out
 
-    def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        """Return LPIPS-Alex per image (B,) of (B, 3, H, W) images in [0, 1]; gradients flow to `image` only."""
+    def forward(self, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (LPIPS-Alex, texture distance), each per image (B,); gradients flow to `image` only.
+
+        image, target: (B, 3, H, W) in [0, 1]. The texture distance is DISTS' form (Ding et al. 2020: similarity of
+        feature means and of their covariance) over AlexNet's features and the pixels, unweighted: DISTS itself,
+        and the network it uses, are kept for evaluation.
+        """
         with torch.no_grad():
             wanted = self._features(target)
         got = self._features(image)
         total = torch.zeros(len(image), device=image.device)
+        texture = _texture_distance(image, target)
         for i, (a, b) in enumerate(zip(got, wanted, strict=True)):
-            total = total + F.conv2d((a.float() - b.float()).square(), self.get_buffer(f"h{i}")).mean(
+            total = total + F.conv2d((_unit(a) - _unit(b)).square().float(), self.get_buffer(f"h{i}")).mean(
                 (1, 2, 3)
             )
-        return total
+            texture = texture + _texture_distance(a.float(), b.float())
+        return total, texture / (len(got) + 1)
 
 
 def disparity_loss(level: Tensor, teacher: Tensor) -> Tensor:
-    """Return the Huber-like error of a disparity level (B, 1, h, w), in pixels / 8, where the teacher is valid.
+    """Return the Huber error of a disparity level (B, 1, h, w), in pixels / 8, where the teacher is valid.
+
+    Linear from a quarter of a pixel on: at the paper's 128x256, half a pixel of misalignment is what LPIPS punishes.
 
     teacher: (B, 1, H, W) full-resolution pixels, negative where unknown; it is reduced to the level's size
     by nearest sampling, so that foreground and background are not averaged into a surface that is not there.
@@ -70,7 +96,7 @@ def disparity_loss(level: Tensor, teacher: Tensor) -> Tensor:
         teacher if level.shape == teacher.shape else F.interpolate(teacher, level.shape[-2:], mode="nearest")
     )
     valid = (want >= 0).float()
-    error = F.smooth_l1_loss(level, want.clamp_min(0), reduction="none", beta=1.0) / 8
+    error = F.smooth_l1_loss(level, want.clamp_min(0), reduction="none", beta=0.25) / 8
     return (error.clamp_max(4.0) * valid).sum() / valid.sum().clamp_min(1)
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from benchmarks.report import command_line, commit, describe_run, versions
+from benchmarks.report import command_line, command_text, commit, describe_run, versions
 
 
 def test_facts_of_a_run():
@@ -13,6 +13,15 @@ def test_facts_of_a_run():
     assert facts["date"].endswith("+00:00")
     assert facts["machine"]["cores"] >= 1 and facts["machine"]["cpu"]
     assert facts["versions"]["numpy"]
+
+
+def test_folders_of_this_machine_stay_behind_their_variable(monkeypatch):
+    monkeypatch.setenv("MDIC_DATA", "/home/me/kitti/")
+    words = ["rd", "--data", "/home/me/kitti/test", "/home/me/kitti", "/home/me/kitti2", "/home/me/kitti/a b"]
+    text = command_text(words)
+    assert text == 'rd --data $MDIC_DATA/test $MDIC_DATA /home/me/kitti2 "$MDIC_DATA/a b"'
+    monkeypatch.delenv("MDIC_DATA")
+    assert "$" not in command_text(words)
 
 
 def test_versions_of_missing_packages_are_none():

@@ -9,7 +9,7 @@ from cloud.export import check_parity, entropy_arrays, write_bundle, z_tables
 from cloud.models.codec import Codec, ModelConfig
 from common.bundle import Bundle
 from common.entropy.latents import LatentCodec
-from common.errors import BundleCorrupt
+from common.errors import BundleCorrupt, UsageError
 from edge.encoder import Encoder
 
 
@@ -47,3 +47,10 @@ def test_a_wrong_graph_is_noticed(tmp_path):
         model.analysis.head.weight.add_(0.1)
     with pytest.raises(BundleCorrupt, match=r"encoder\.onnx"):
         check_parity(model, tmp_path / "tiny")
+
+
+def test_what_has_no_bitstream_is_not_exported(tmp_path):
+    model = Codec(ModelConfig(latent_channels=4, hyper_channels=2, entropy="checkerboard"))
+    with pytest.raises(UsageError, match="checkerboard"):
+        write_bundle(model, tmp_path / "b", "b", {})
+    assert not (tmp_path / "b").exists()

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from fake_cloud import go, until
+from fake_drive import drive_frame
 
 from cloud.engine.base import EngineRequest, EngineResult
 from cloud.scheduler import QUEUE_FULL, SHUTDOWN, Job, Outcome, Scheduler, SchedulerLimits
+from cloud.temporal.stage import TemporalStage
+from cloud.temporal.stream import TemporalFusion
 from common.bitstream.session import SessionFacts
 from common.errors import CorruptPayload, MdicError
 
@@ -184,6 +187,38 @@ def test_previous_frame_travels_along_when_the_engine_wants_it() -> None:
         await desk.scheduler.drain(5)
         work.cancel()
         assert engine.batches[-1][0].previous is None
+
+    go(check())
+
+
+def test_frames_of_a_stream_are_fused_in_order_however_they_are_batched() -> None:
+    async def check() -> None:
+        engine, stage = Engine(max_batch=4), TemporalStage()
+
+        def drive(request: EngineRequest) -> EngineResult:
+            frame = drive_frame(request.frame)
+            return EngineResult(frame.image, frame.mask, frame.disparity)
+
+        engine.answer = drive
+        desk = Desk(Scheduler(engine, temporal=stage))
+        for frame in range(5):
+            desk.submit("a", frame)
+        desk.submit("b", 0)
+        work = asyncio.ensure_future(desk.scheduler.run())
+        await desk.scheduler.drain(30)
+        assert [len(batch) for batch in engine.seen] == [4, 2]
+        results = {key: outcome.result for key, outcome in desk.outcomes.items()}
+        fusion = TemporalFusion()
+        for number in range(5):
+            expected = fusion.step(drive_frame(number), number, 0)
+            result = results["a", number]
+            assert result is not None and np.array_equal(result.image, expected.image)
+            assert result.temporal == fusion.share
+        assert results["b", 0] is not None and results["b", 0].temporal == 0
+        desk.scheduler.forget("a")
+        assert stage.streams == 1
+        work.cancel()
+        await stage.close()
 
     go(check())
 

@@ -18,13 +18,20 @@ def test_everything_is_counted_by_what_and_why() -> None:
     totals.settle(Ack(0, Status.DROPPED), "decode queue full")
     totals.settle(Ack(0, Status.FAILED), "ChecksumMismatch")
     totals.sides_lost["CorruptPayload"] += 1
+    totals.temporal = 2
     said = json.loads(json.dumps(totals.as_dict()))
     assert (said["decoded"], said["dropped"], said["failed"]) == (3, 1, 1)
     assert said["reasons"] == {"dropped: decode queue full": 1, "failed: ChecksumMismatch": 1}
     assert said["side"] == {"exact": 2, "stale": 0, "missing": 1}
     assert said["queue_ms"]["p50"] == 10.0 and said["decode_ms"]["max"] == 40.0
+    assert said["temporal"] == 2
     text = "\n".join(totals.lines())
-    for words in ("3 decoded, 1 dropped, 1 failed", "ChecksumMismatch: 1", "lost, CorruptPayload: 1"):
+    for words in (
+        "3 decoded, 1 dropped, 1 failed",
+        "ChecksumMismatch: 1",
+        "lost, CorruptPayload: 1",
+        "frame before: 2",
+    ):
         assert words in text
 
 

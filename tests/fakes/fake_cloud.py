@@ -19,6 +19,7 @@ from cloud.scheduler import Scheduler, SchedulerLimits
 from cloud.server import Ingest, StreamServer
 from cloud.sessions import Rooms
 from cloud.sinks.base import Sink, SinkFrame, SinkWriter
+from cloud.temporal.stage import TemporalStage
 from cloud.totals import Totals
 
 
@@ -49,7 +50,9 @@ class Cloud:
         self.totals = Totals()
         self.writer = SinkWriter([self.sink, *sinks])
         self.threads = ThreadPoolExecutor(2)
-        self.scheduler = Scheduler(engine, settings.get("queue", SchedulerLimits()), self.writer.room)
+        self.temporal = TemporalStage() if settings.get("temporal") else None
+        queue = settings.get("queue", SchedulerLimits())
+        self.scheduler = Scheduler(engine, queue, self.writer.room, temporal=self.temporal)
         pairing = settings.get("pairing", PairingLimits(wait_ns=1_000_000_000))
         rooms = Rooms(self.scheduler, self.writer, self.threads, self.totals, pairing, settings.get("steps"))
         limits = RegistryLimits(settings.get("max_sessions", 8), settings.get("linger_s", 0.2))
@@ -78,6 +81,8 @@ class Cloud:
         if self.decoder.gate is not None:
             self.decoder.gate.set()
         await self.engine.close()
+        if self.temporal is not None:
+            await self.temporal.close()
         await self.writer.close()
         self.threads.shutdown()
 

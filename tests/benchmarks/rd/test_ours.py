@@ -22,9 +22,13 @@ class Request:
 
 
 class Encoder:
+    codec = SimpleNamespace(entropy_bits=lambda symbols, quality: 8.0 * symbols + quality)
+
     def encode(self, image, quality):
         packet = bytes([quality]) * (10 + 5 * quality)
-        return SimpleNamespace(packet=packet, quality=quality, ms={"entropy": 1.0, "total": 2.0 + quality})
+        coded = SimpleNamespace(payload=packet[3:], symbols=len(packet) - 4)
+        ms = {"entropy": 1.0, "total": 2.0 + quality}
+        return SimpleNamespace(packet=packet, quality=quality, ms=ms, coded=coded)
 
 
 class Decoder:
@@ -35,7 +39,8 @@ class Decoder:
         self.requests.append(request)
         shape, level = (request.height, request.width), 0 if request.side is None else 100
         image = np.full((*shape, 3), level + request.packet[0], np.uint8)
-        return SimpleNamespace(image=image, mask=np.full(shape, level / 100, np.float32), ms={"total": 5.0})
+        mask, disparity = np.full(shape, level / 100, np.float32), np.full(shape, 7, np.float32)
+        return SimpleNamespace(image=image, mask=mask, disparity=disparity, warped=image, ms={"total": 5.0})
 
 
 def test_packets_are_what_is_decoded_and_counted():
@@ -48,6 +53,8 @@ def test_packets_are_what_is_decoded_and_counted():
     assert pictures[1].encode_ms["total"] == 5.0 and pictures[1].decode_ms == {"total": 5.0}
     assert [(r.height, r.width, r.steps) for r in decoder.requests] == [(64, 96, 2)] * 2
     assert decoder.requests[0].side is side
+    assert [(p.payload_bytes, p.information_bits) for p in pictures] == [(7, 48.0), (22, 171.0)]
+    assert pictures[0].disparity.max() == 7 and pictures[0].warped.shape == main.shape
     alone = ours.code(main, None, (1,))
     assert alone[0].mask.max() == 0
 

@@ -44,10 +44,10 @@ def test_a_number_that_one_picture_lacks_has_no_mean():
 def test_tables_show_every_point_and_say_geometry_only(results):
     table = results.table()
     assert table.count("\n") == 1 + 5
-    assert "| Ours | 1 | 400.0 | 0.4000 | 26.00 |" in table
+    assert "| Ours | 1 | 400.0 | 0.4000 |  |  | 26.00 |" in table
     assert "PSNR dB ↑" in table and "DISTS ↓" in table
-    assert "| oracle |  | geometry only |  | 26.00 |" in table
-    assert "+1.000" in results.difference_table()
+    assert "| oracle |  | geometry only |  |  |  | 26.00 |" in table
+    assert "+1.00" in results.difference_table()
 
 
 def test_missing_overlap_is_written_out():
@@ -75,6 +75,32 @@ def test_document_is_json_and_is_replaced_whole(results, tmp_path):
     assert [row["image"] for row in first["images"]] == ["a", "b"]
     assert document["bd"][0]["against"] == "av1"
     assert [p.name for p in path.parent.iterdir()] == ["rd.json"]
+
+
+def test_a_file_read_again_says_the_same(results, tmp_path):
+    document = results.document({"protocol": "full"}, complete=True)
+    again = Results.load(json.loads(json.dumps(document)))
+    assert again.table() == results.table()
+    assert again.document({"protocol": "full"}, complete=True) == document
+
+
+def test_the_paper_is_compared_with_at_its_own_protocol_only(results):
+    assert {row["against"] for row in results.differences("full")} == {"av1"}
+    rows = [row for row in results.differences("128x256") if row["against"] == "paper"]
+    assert [row["metric"] for row in rows] == ["psnr", "dists"]
+    assert all("read off a plot" in row["label"] for row in rows)
+
+
+def test_the_difference_that_counts_falls_back_to_quality_at_equal_rate():
+    r = Results(("lpips_vgg",))
+    for setting, (bpp, ours, other) in enumerate([(0.01, 0.1, 0.5), (0.02, 0.09, 0.4), (0.04, 0.08, 0.3)]):
+        row = {"image": "a", "bytes": 1, "bpp": bpp}
+        r.add("mdic", "Ours", "ours", setting, row | {"lpips_vgg": ours})
+        r.add("av1", "AV1", "codec", setting, row | {"lpips_vgg": other})
+    (difference,) = r.differences()
+    assert difference["counts"] == "bd_quality"
+    assert "no common quality" in difference["bd_rate_percent"]["why"]
+    assert difference["bd_quality"]["value"] > 0.2
 
 
 def test_nan_is_refused_rather_than_written(tmp_path):

@@ -28,10 +28,14 @@ class FakeOurs(Ours):
         return [
             OurPicture(
                 q, 40 * (q + 1), np.clip(main + scale * (24 - 4 * q) * noise, 0, 255).astype(np.uint8),
-                np.full(main.shape[:2], 0.5, np.float32), {"total": 1.0}, {"total": 2.0},
+                np.full(main.shape[:2], 0.5, np.float32), 40 * (q + 1) - 3, 8.0 * (40 * (q + 1) - 3) - 4,
+                np.full(main.shape[:2], 6, np.float32), main, {"total": 1.0}, {"total": 2.0},
             )
             for q in qualities
         ]  # fmt: skip
+
+    def prior(self, side):
+        return np.full(side.shape[:2], 6, np.float32)
 
 
 @pytest.fixture
@@ -66,7 +70,9 @@ def test_everything_is_measured_and_written(data, fake, tmp_path, capsys):
     points = {(p["method"], p["setting"]): p for p in document["points"]}
     assert [s for m, s in points if m == "mdic"] == [0, 1, 2, 3]
     assert [s for m, s in points if m == "mdic-noside"] == [0, 2, 3]
-    assert {("side-copied", None), ("best-shift", None), ("oracle-warp", None), ("jpeg", 5)} <= set(points)
+    assert {("side-copied", None), ("best-shift", None), ("oracle-warp", None), ("jpeg", 5)} | {
+        ("monocular-warp", None)
+    } <= set(points)
     assert all(len(p["images"]) == 3 for p in points.values())
     low = points[("mdic", 0)]
     assert low["mean"]["bytes"] == 40
@@ -74,10 +80,25 @@ def test_everything_is_measured_and_written(data, fake, tmp_path, capsys):
     assert low["mean"]["side_bpp"] > 1 and low["mean"]["decode_ms"] == 2.0
     assert points[("mdic-noside", 0)]["mean"]["psnr"] < low["mean"]["psnr"] - 3
     assert points[("best-shift", None)]["images"][0]["note"] == "6 px"
+    assert low["mean"]["sum_bpp"] == pytest.approx(low["mean"]["bpp"] + low["mean"]["side_bpp"], abs=1e-5)
+    assert (
+        "sum_bpp" not in points[("mdic-noside", 0)]["mean"] and "sum_bpp" not in points[("jpeg", 5)]["mean"]
+    )
+    # The fake's prior is the pair's true disparity, which the whole-image shift finds too.
+    prior, shift = points[("monocular-warp", None)]["mean"], points[("best-shift", None)]["mean"]
+    assert (prior["bytes"], prior["psnr"]) == (0, pytest.approx(shift["psnr"]))
     assert {row["against"] for row in document["bd"]} == {"jpeg"}
-    assert sorted(p.name for p in out.iterdir()) == ["ms_ssim_db.png", "psnr.png", "sheet.png"]
+    assert document["monotone"]["rate"]["holds"] and document["monotone"]["psnr"]["holds"]
+    assert [check["setting"] for check in document["entropy"]] == [0, 1, 2, 3]
+    assert document["entropy"][0]["header_bytes"] == 3
+    assert document["entropy"][0]["payload"] == pytest.approx(4 / (37 * 8 - 4), abs=1e-5)
+    costs = {cost["codec"]: cost["bytes"] for cost in document["side_codecs"]}
+    assert costs["webp"] == pytest.approx(document["side_bytes_mean"]) and costs["jpeg:50"] > costs["jpeg:20"]
+    pictures = ["all.png", "ms_ssim_db.png", "psnr.png", "sheet.png"]
+    assert sorted(p.name for p in out.iterdir()) == pictures
     printed = capsys.readouterr().out
     assert "| MDIC (ours) | 3 |" in printed and "BD-rate" in printed
+    assert "| JPEG 50 |" in printed and "PSNR dB improves with every quality index" in printed
     assert "not measured (--metrics): LPIPS-VGG, LPIPS-Alex, DISTS" in printed
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fake_decoder import BUNDLE_ID, POISON, FakeDecoder, packet_of
+from fake_decoder import BUNDLE_ID, POISON, FakeDecoder, FakeFrame, packet_of
+from fake_drive import drive_frame
 from fake_edge import coded, picture
 
 from cloud.__main__ import main
 from cloud.commands import decode
+from cloud.temporal.stream import TemporalFusion
 from common.bitstream.checksum import crc32c
 from common.bitstream.container import Container
+from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.errors import (
     BadMagic,
@@ -165,3 +168,53 @@ def test_a_single_file_into_a_folder_takes_its_stem(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     main(["decode", str(tmp_path / "a.mdic"), str(tmp_path / "out"), "--steps", "3"])
     assert read(tmp_path / "out" / "a.png")[0, 0, 2] == 3
+
+
+def test_consecutive_frames_help_one_another_when_asked(tmp_path: Path, decoder: FakeDecoder, capsys) -> None:
+    def rebuilt(request) -> FakeFrame:  # the payload says which frame of the drive
+        payload = Packet.parse(request.packet, SessionFacts(BUNDLE_ID, 128, 192)).payload
+        frame = drive_frame(payload[0] if payload else 0)
+        return FakeFrame(frame.image, frame.mask, frame.disparity, frame.image, {"total": 1.0})
+
+    decoder._frame = rebuilt  # type: ignore[method-assign]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "side").mkdir()
+    numbers = [8, 9, 10, 14]  # a hole before the last
+    for n in numbers:
+        packet = packet_of(bytes([n]), 128, 192)
+        container = Container(SessionFacts(BUNDLE_ID, 128, 192), packet)
+        (tmp_path / "in" / f"drive_{n:03d}.mdic").write_bytes(container.serialize())
+        (tmp_path / "side" / f"drive_{n:03d}.png").write_bytes(coded(drive_frame(n).side, ".png"))
+    command = [
+        "decode",
+        str(tmp_path / "in"),
+        str(tmp_path / "out"),
+        "--side",
+        str(tmp_path / "side"),
+        "--json",
+    ]
+    assert main([*command, "--temporal"]) == 0
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["temporal"] > 0 for r in reports] == [False, True, True, False]
+    fusion = TemporalFusion()
+    for n in numbers:
+        frame = drive_frame(n)
+        made = fusion.step(frame, n, 0, frame.side).image
+        assert np.array_equal(read(tmp_path / "out" / f"drive_{n:03d}.png"), made)
+    assert main(command) == 0
+    assert {json.loads(line)["temporal"] for line in capsys.readouterr().out.splitlines()} == {0.0}
+    assert np.array_equal(read(tmp_path / "out" / "drive_009.png"), drive_frame(9).image)
+
+
+@pytest.mark.parametrize(
+    ("stems", "numbers"),
+    [
+        (["000007", "000008", "000012"], [7, 8, 12]),
+        (["a1x", "a2x"], [1, 2]),
+        (["000100_10", "000101_10"], [0, 1]),
+        (["a", "b", "c3"], [0, 1, 2]),
+        ([], []),
+    ],
+)
+def test_numbers_of_frames(stems: list[str], numbers: list[int]) -> None:
+    assert decode.frame_numbers(stems) == numbers

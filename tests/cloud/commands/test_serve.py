@@ -25,6 +25,7 @@ from cloud.commands.serve import ServeOptions, address_of, parse_address, serve
 from cloud.engine.local import LocalEngine
 from cloud.pairing import PairingLimits
 from cloud.sinks.base import open_sink
+from cloud.totals import Totals
 from common.bitstream.container import Container
 from common.errors import BundleNotFound, PortInUse, UsageError
 from common.stream.messages import Goodbye, Status
@@ -69,6 +70,21 @@ def test_bad_addresses_name_themselves(text: str) -> None:
 def test_options_that_make_no_sense(options: list[str], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         command(["serve", *options] + ([] if "--bundle" in options else ["--engine", "null"]))
+
+
+@pytest.mark.parametrize(("option", "on"), [([], True), (["--temporal"], True), (["--no-temporal"], False)])
+def test_the_frame_before_helps_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: list[str], on: bool
+) -> None:
+    seen: list[ServeOptions] = []
+
+    async def note(options: ServeOptions, *_: object, **__: object) -> Totals:
+        seen.append(options)
+        return Totals()
+
+    monkeypatch.setattr("cloud.commands.serve.serve", note)
+    assert command(["serve", "--engine", "null", *option]) == 0
+    assert seen[0].temporal is on
 
 
 def test_serving_from_the_first_frame_to_the_sinks(tmp_path: Path) -> None:

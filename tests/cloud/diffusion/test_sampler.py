@@ -51,3 +51,17 @@ def test_the_first_input_is_coarse_plus_noise():
 def test_step_counts_out_of_range_are_refused(steps):
     with pytest.raises(ValueError, match=str(steps)):
         sample(lambda x, t: x, torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), steps)
+
+
+def test_from_pure_noise_the_coarse_latent_is_not_looked_at():
+    noise, seen = torch.randn(1, 2, 3, 3), []
+
+    def predict(noisy, timestep):
+        seen.append((noisy.clone(), int(timestep[0])))
+        return torch.ones_like(noisy)
+
+    a = sample(predict, torch.zeros(1, 2, 3, 3), noise, 10, start="noise")
+    assert [t for _, t in seen] == [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]
+    assert torch.equal(seen[0][0], noise)
+    b = sample(predict, torch.randn(1, 2, 3, 3), noise, 10, start="noise")
+    assert torch.equal(a, b) and torch.equal(a, torch.ones_like(noise))

@@ -1,24 +1,10 @@
 """cloud.models.geometry: the warp is exact, matching finds what can be found, frames of any shape pass."""
 
+import pytest
 import torch
 
 from cloud.models import geometry
-from cloud.models.geometry import GeometryCore, RowMatch, SideFeatures, warp
-
-
-def test_warp_moves_by_whole_and_half_pixels():
-    image = torch.arange(16.0).repeat(1, 1, 4, 1)
-    whole = warp(image, torch.full((1, 1, 4, 16), 3.0))
-    assert torch.allclose(whole[..., 3:], image[..., :-3], atol=1e-4)
-    assert torch.allclose(whole[..., :3], image[..., :1].expand(-1, -1, -1, 3), atol=1e-4), "borders repeat"
-    half = warp(image, torch.full((1, 1, 4, 16), 0.5))
-    assert torch.allclose(half[..., 1:], image[..., 1:] - 0.5, atol=1e-4)
-
-
-def test_warp_has_gradients_in_disparity():
-    disparity = torch.full((1, 1, 4, 16), 2.3, requires_grad=True)
-    warp(torch.arange(16.0).repeat(1, 1, 4, 1), disparity).sum().backward()
-    assert disparity.grad.abs().sum() > 0
+from cloud.models.geometry import Comparison, GeometryCore, GlobalMatch, RowMatch, SideFeatures
 
 
 def test_matching_the_same_features_finds_the_shift():
@@ -47,9 +33,15 @@ def test_matching_in_chunks_changes_nothing(monkeypatch):
         assert torch.allclose(a, b, atol=1e-6)
 
 
-def test_the_core_gives_full_resolution_geometry_and_every_level():
+def transform(image):
+    """Stands in for the edge's analysis: 4 channels at stride 16."""
+    return torch.nn.functional.avg_pool2d(image, 16).repeat(1, 2, 1, 1)[:, :4]
+
+
+@pytest.mark.parametrize(("feedback", "search"), [(False, False), (True, False), (False, True), (True, True)])
+def test_the_core_gives_full_resolution_geometry_and_every_level(feedback, search):
     torch.manual_seed(0)
-    features, core = SideFeatures(4), GeometryCore(4, 8)
+    features, core = SideFeatures(4), GeometryCore(4, 8, feedback, search)
     side = torch.rand(2, 3, 64, 128) * 2 - 1
     present = torch.tensor([1.0, 0.0])[:, None, None, None]
     with torch.no_grad():
@@ -59,6 +51,9 @@ def test_the_core_gives_full_resolution_geometry_and_every_level():
             side,
             features(side, torch.randn(2, 4, 4, 8), present),
             present,
+            transform,
+            torch.randn(2, 4, 4, 8).round(),
+            torch.ones(2, 4, 1, 1),
         )
     assert out.disparity.shape == (2, 1, 64, 128) and out.warped.shape == (2, 3, 64, 128)
     assert out.hidden8.shape == (2, 96, 8, 16) and out.hidden4.shape == (2, 96, 16, 32)
@@ -66,10 +61,18 @@ def test_the_core_gives_full_resolution_geometry_and_every_level():
         (4, 8),
         (4, 8),
         (8, 16),
-        (16, 32),
-        (16, 32),
-        (16, 32),
+        *[(16, 32)] * (4 if search else 3),
     ]
+
+
+def test_feedback_sees_where_the_warp_is_not_what_was_coded():
+    torch.manual_seed(0)
+    comparison = Comparison(4)
+    coded = torch.randn(1, 4, 2, 3)
+    with torch.no_grad():
+        same, other = comparison(coded, coded), comparison(coded, coded + 1)
+    assert same.shape == (1, 16, 8, 12)
+    assert not torch.allclose(same, other)
 
 
 def test_an_absent_side_view_tells_nothing():
@@ -78,3 +81,34 @@ def test_an_absent_side_view_tells_nothing():
     with torch.no_grad():
         out = features(torch.rand(1, 3, 64, 64), torch.rand(1, 4, 4, 4), present)
     assert all(float(level.abs().max()) == 0 for level in out)
+
+
+def test_global_attention_finds_the_shift_on_any_row():
+    torch.manual_seed(0)
+    match = GlobalMatch(8, 8, 8)
+    with torch.no_grad():
+        match.query.weight.copy_(torch.eye(8)[:, :, None, None])
+        match.key.weight.copy_(torch.eye(8)[:, :, None, None])
+        match.query.bias.zero_()
+        match.key.bias.zero_()
+        match.temperature.fill_(5.0)
+    main = torch.randn(1, 8, 6, 10)
+    side = torch.roll(
+        main, (-2, 1), (3, 2)
+    )  # two columns to the left and a row down: no row search finds this
+    found = match(main, side, torch.zeros(1, 1, 6, 10))
+    torch.testing.assert_close(
+        found.disparity[:, :, :-1, 2:], torch.full((1, 1, 5, 8), 2.0), atol=0.05, rtol=0
+    )
+    torch.testing.assert_close(found.features[:, :, :-1, 2:], main[:, :, :-1, 2:], atol=0.05, rtol=0)
+    assert float(found.peak.min()) > 0.9 and float(found.entropy.max()) < 0.5
+
+
+def test_global_attention_in_chunks_changes_nothing(monkeypatch):
+    torch.manual_seed(0)
+    match, main, side = GlobalMatch(8, 8), torch.randn(2, 8, 6, 10), torch.randn(2, 8, 6, 10)
+    with torch.no_grad():
+        whole = match(main, side, torch.zeros(2, 1, 6, 10))
+        monkeypatch.setattr(geometry, "_SCORES_PER_CHUNK", 1000)
+        for a, b in zip(whole, match(main, side, torch.zeros(2, 1, 6, 10)), strict=True):
+            torch.testing.assert_close(a, b)

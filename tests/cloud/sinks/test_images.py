@@ -30,6 +30,7 @@ def frame(seq: int, vehicle: str = "car-1", decoded: bool = True, session: str =
         "image": rng.integers(0, 256, (64, 96, 3), np.uint8) if decoded else None,
         "side": None,
         "side_state": SideState.STALE,
+        "temporal": 0.25,
     }
     return SinkFrame(**{**fields, **changes})
 
@@ -55,6 +56,7 @@ def test_png_and_index_line_per_frame(tmp_path: Path) -> None:
         "bitstream_sha256": hashlib.sha256(frames[1].packet).hexdigest(),
         "bytes": len(frames[1].packet),
         "side": "stale",
+        "temporal": 0.25,
         "file": "main/000007.png",
         "session": "s",
     }

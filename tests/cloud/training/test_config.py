@@ -39,7 +39,14 @@ def test_a_missing_or_broken_file_is_one_error(tmp_path):
         load_config(tmp_path / "bad.toml")
 
 
-def test_the_second_stage_continues_the_first():
-    folder = Path(cloud.training.__file__).parent / "configs"
-    first, second = load_config(folder / "compact.toml"), load_config(folder / "compact-finish.toml")
-    assert first.model == second.model and first.crops == second.crops and first.lambdas == second.lambdas
+def test_the_shipped_config_is_the_whole_method():
+    config = load_config(Path(cloud.training.__file__).parent / "configs" / "compact.toml")
+    model = config.model
+    assert model.feedback and model.search and model.mask and model.text and model.text_supervision
+    assert list(config.lambdas) == sorted(config.lambdas, reverse=True)
+    assert config.leave_out, "a drive is kept for validation"
+
+
+def test_an_impossible_model_is_named():
+    with pytest.raises(UsageError, match=r"toml \[model\]: attention"):
+        parse_config({"model": {"attention": "columns"}}, "some.toml")

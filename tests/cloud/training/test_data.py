@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cloud.training.data import CropShape, Pair, cut, load_folder, make_pair, teacher_disparity
+from cloud.training.data import CropShape, Pair, Trouble, cut, load_folder, make_pair, teacher_disparity
 from common.errors import DatasetError
 
 
@@ -43,7 +43,7 @@ def test_crops_warp_onto_each_other(scale):
     pair = make_pair(main, shifted(main, 12))
     shape = CropShape(64, 128, 1, scale)
     for seed in range(6):
-        sample = cut(pair, shape, random.Random(seed), 0, 0, 0)
+        sample = cut(pair, shape, random.Random(seed), Trouble())
         assert sample.main.shape == (64, 128, 3) and sample.present
         valid = sample.disparity >= 0
         assert abs(np.median(sample.disparity[valid]) - 12 * scale[0]) < 0.6
@@ -52,16 +52,47 @@ def test_crops_warp_onto_each_other(scale):
         assert error < 3, "main column x is side column x - d, mirrored or not"
 
 
-def test_dropped_lossy_and_stale_side_views():
+def test_dropped_lossy_stale_and_wrong_side_views():
     main = textured()
-    pair = make_pair(main, shifted(main, 12), previous=textured(seed=5))
+    pair = make_pair(main, shifted(main, 12))
+    old = textured(seed=5)
+    pair.past = (make_pair(old, shifted(old, 12)),)
     shape = CropShape(64, 128, 1, (1.0, 1.0))
-    assert not cut(pair, shape, random.Random(0), 1.0, 0, 0).present
-    clean = cut(pair, shape, random.Random(1), 0, 0, 0)
-    lossy = cut(pair, shape, random.Random(1), 0, 1.0, 0)
+    assert not cut(pair, shape, random.Random(0), Trouble(drop=1.0)).present
+    clean = cut(pair, shape, random.Random(1), Trouble())
+    lossy = cut(pair, shape, random.Random(1), Trouble(lossy=1.0))
     assert (clean.side != lossy.side).any() and (clean.main == lossy.main).all()
-    stale = [cut(pair, shape, random.Random(seed), 0, 0, 1.0) for seed in range(8)]
-    assert any((s.disparity < 0).all() for s in stale), "a stale view has no rectified geometry"
+    for seed in range(4):
+        stale = cut(pair, shape, random.Random(seed), Trouble(stale=1.0))
+        assert (stale.disparity < 0).all(), "a stale view has no rectified geometry"
+        stranger = make_pair(old, old)
+        wrong = cut(pair, shape, random.Random(seed), Trouble(wrong=1.0), stranger)
+        right = cut(pair, shape, random.Random(seed), Trouble(), stranger)
+        assert (wrong.disparity < 0).all() and (wrong.main == right.main).all()
+        assert (wrong.side != right.side).any()
+
+
+def test_tint_moves_both_views_and_little_between_them():
+    main = np.full((128, 320, 3), 100, np.uint8)
+    pair = make_pair(main, main)
+    shape = CropShape(64, 128, 1, (1.0, 1.0))
+    levels = [cut(pair, shape, random.Random(seed), Trouble(tint=0.2)) for seed in range(40)]
+    between = [abs(float(s.main.mean()) - float(s.side.mean())) for s in levels]
+    assert np.std([s.main.mean() for s in levels]) > 5
+    assert 0 < max(between) < 15
+
+
+def test_labels_follow_the_side_view_through_crop_and_mirror():
+    main = textured()
+    side = shifted(main, 12)
+    pair = make_pair(main, side)
+    # Label maps at half resolution that repeat the red channel: where the crop goes, they must go.
+    pair.main_labels, pair.side_labels = main[::2, ::2, 0].copy(), side[::2, ::2, 0].copy()
+    for seed in range(6):
+        sample = cut(pair, CropShape(64, 128, 1, (1.0, 1.0)), random.Random(seed), Trouble())
+        assert sample.labels is not None
+        small = cv2.resize(sample.labels, (128, 64), interpolation=cv2.INTER_LINEAR).astype(int)
+        assert np.abs(small - sample.side[..., 0]).mean() < 12
 
 
 def test_a_folder_is_read_once_and_its_disparities_kept(tmp_path):
@@ -73,7 +104,7 @@ def test_a_folder_is_read_once_and_its_disparities_kept(tmp_path):
         cv2.imwrite(str(tmp_path / "data/seq_a/right" / f"{index:06d}.png"), shifted(main, 8))
     first = load_folder(tmp_path / "data", tmp_path / "kept", progress=False)
     again = load_folder(tmp_path / "data", tmp_path / "kept", progress=False)
-    assert len(first) == 2 and first[0].previous is None and first[1].previous is not None
+    assert len(first) == 2 and not first[0].past and first[1].past == (first[0],)
     np.testing.assert_array_equal(first[1].main_disparity, again[1].main_disparity)
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
@@ -88,5 +119,16 @@ def test_missing_partner_and_empty_folder_are_refused(tmp_path):
         load_folder(tmp_path, progress=False)
 
 
+def test_left_out_drives_are_not_read(tmp_path):
+    for name in ("a", "b"):
+        for side in ("left", "right"):
+            (tmp_path / name / side).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / name / side / "000000.png"), textured())
+    assert len(load_folder(tmp_path, progress=False)) == 2
+    assert len(load_folder(tmp_path, progress=False, leave_out=("b",))) == 1
+    with pytest.raises(DatasetError):
+        load_folder(tmp_path, progress=False, leave_out=("a", "b"))
+
+
 def test_pair_is_plain_data():
-    assert Pair.__dataclass_fields__["previous"].default is None
+    assert Pair.__dataclass_fields__["past"].default == ()

@@ -1,5 +1,6 @@
 """cloud.training.loop: a run goes, stops, resumes and exports; on synthetic streets and random perceptual weights."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -85,3 +86,24 @@ def test_starting_from_weights_begins_a_new_schedule(perceptual, pairs, tmp_path
     second = trainer(perceptual, pairs, tmp_path)
     second.resume(tmp_path / "last.safetensors", weights_only=True)
     assert second.step == 0 and second.seconds == 0.0
+
+
+def test_a_schedule_of_steps_ends_there_whatever_the_time(perceptual, pairs, tmp_path):
+    run = trainer(perceptual, pairs, tmp_path)
+    run.config = dataclasses.replace(run.config, steps=2, minutes=0.0001, warmup_steps=1)
+    first = run._rate()
+    run.run()
+    assert run.step == 2 and run._rate() < 0.05 * first
+    run.run()
+    assert run.step == 2
+
+
+def test_the_codebook_is_trained_by_its_penalty(perceptual, pairs, tmp_path):
+    run = trainer(perceptual, pairs, tmp_path)
+    assert float(run.losses()["codebook"].detach()) == 0
+    model = dataclasses.replace(run.config.model, entropy="vq", latent_channels=8)
+    run = Trainer(dataclasses.replace(run.config, model=model), [], pairs, run.perceptual, tmp_path, "cpu")
+    parts = run.losses()
+    assert float(parts["codebook"].detach()) > 0
+    (gradient,) = torch.autograd.grad(parts["codebook"], run.model.tokens.codebook, retain_graph=True)
+    assert float(gradient.abs().max()) > 0

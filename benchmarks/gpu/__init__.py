@@ -1,0 +1,1 @@
+"""What `benchmarks/gpu_decode.py` times, and how it keeps time."""

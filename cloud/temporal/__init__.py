@@ -1,0 +1,1 @@
+"""Temporal side information: the previous reconstruction, moved along, mends the present one."""
