@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import LEDGER, MINUTES_ALLOWED
+from benchmarks.parts import LEDGER, MINUTES_ALLOWED, PARTS
 from benchmarks.rd.checks import ENTROPY_OVERHEAD_ALLOWED, HEADER_BYTES_ALLOWED
 from benchmarks.rd.metrics import METRICS
 from benchmarks.rd.results import OURS, Results, write_json
@@ -308,7 +308,13 @@ def _budget(ledger: Document | None) -> Bar:
     measured = (
         f"{ledger['minutes']:.0f} min for {len(ledger['parts'])} parts on {'/'.join(map(str, cores))} cores"
     )
-    return Bar(area, target, measured, PASS if ledger["minutes"] <= MINUTES_ALLOWED else FAIL)
+    if ledger["minutes"] > MINUTES_ALLOWED:
+        return Bar(area, target, measured, FAIL)
+    # A few parts within the hour say nothing about all of them.
+    missing = [part.name for part in PARTS if part.name not in ledger["parts"]]
+    if missing:
+        return Bar(area, target, f"{measured}; not run: {', '.join(missing)}", OPEN)
+    return Bar(area, target, measured, PASS)
 
 
 def _derived(document: dict[str, Any]) -> Document:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.bars import FAIL, OPEN, PASS, Shelf, bars, main
+from benchmarks.parts import PARTS
 from benchmarks.rd.results import Results, write_json
 
 GOOD = {"lpips_vgg": 0.11, "dists": 0.07, "psnr": 23.5, "ms_ssim_db": 13.0}
@@ -158,6 +159,10 @@ def test_other_results_are_read(tmp_path):
     assert found(tmp_path, "20 ms").status == OPEN
     write("bench.json", {"minutes": 61.0, "parts": {"a": {"cores": 2}}})
     assert found(tmp_path, "60 minutes").status == FAIL
+    write("bench.json", {"minutes": 19.0, "parts": {"rd-full": {"cores": 2}}})
+    assert found(tmp_path, "60 minutes").status == OPEN, "one part within the hour says nothing of the rest"
+    write("bench.json", {"minutes": 59.0, "parts": {part.name: {"cores": 2} for part in PARTS}})
+    assert found(tmp_path, "60 minutes").status == PASS
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", '{"complete": false, "goal": {"reached": true}}'])
