@@ -14,6 +14,9 @@ PYTEST_ARGS ?=
 DEMO_ARGS   ?=
 # Options for the benchmarks:  make bench BENCH_ARGS='--fresh'    make bench BENCH_ARGS='--only rd-full,geometry'
 BENCH_ARGS  ?=
+# Time for each fuzz target, and more options:  make fuzz SECONDS=600 FUZZ_ARGS='--only bitstream'
+SECONDS     ?= 60
+FUZZ_ARGS   ?=
 
 PY       := $(VENV)/bin/python
 EDGE_PY  := $(EDGE_VENV)/bin/python
@@ -28,7 +31,7 @@ RUN_OK   := $(if $(wildcard $(DEV_OK)),$(DEV_OK),$(DEMO_OK))
 PIP_OPTS := --disable-pip-version-check $(shell test -t 2 || echo --quiet) $(PIP_EXTRA)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test check check-style check-types check-imports check-generated test-unit test-edge format proto clean
+.PHONY: help demo bench faults test check check-style check-types check-imports check-generated test-unit test-edge fuzz format proto clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +41,9 @@ demo: $(RUN_OK) ## stream a synthetic street between two processes; table, pictu
 
 bench: $(DEV_OK) ## every number of the documents again, finished parts kept; about an hour on two cores
 	$(PY) -m benchmarks all $(BENCH_ARGS)
+
+faults: $(DEV_OK) ## break processes, links and disks for some ten minutes; the account in benchmarks/results/faults.json
+	MDIC_FAULTS=full MDIC_FAULTS_JSON=benchmarks/results/faults.json $(PY) -m pytest tests/faults --durations 10 $(PYTEST_ARGS)
 
 test: check test-unit test-edge ## everything: check, all tests, then the edge alone without torch
 
@@ -65,6 +71,11 @@ test-unit: $(DEV_OK) ## all tests in the development environment
 test-edge: $(EDGE_OK) ## the edge alone: tests/common and tests/edge in an environment that has no torch
 	$(EDGE_PY) -c "import importlib.util as u, sys; sys.exit('torch is installed in the edge-only environment' if u.find_spec('torch') else 0)"
 	$(EDGE_PY) -m pytest tests/common tests/edge $(PYTEST_ARGS)
+
+# Guided by coverage where atheris can be installed; elsewhere one line says so and the changes are random.
+fuzz: $(DEV_OK) ## each fuzz target for SECONDS=60; new inputs and crashes in out/fuzz
+	@$(PY) -c "import atheris" 2>/dev/null || $(PY) -m pip install $(PIP_OPTS) --only-binary :all: 'atheris>=2.3' >/dev/null 2>&1 || true
+	$(PY) -m benchmarks fuzz --seconds $(SECONDS) $(FUZZ_ARGS)
 
 format: $(DEV_OK) ## rewrite the sources in the house format
 	$(PY) -m ruff format .

@@ -19,7 +19,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
-HIDDEN_BEHIND = ("MDIC_DATA", "MDIC_METRIC_WEIGHTS", "MDIC_TEACHERS")
+HIDDEN_BEHIND = ("MDIC_DATA", "MDIC_METRIC_WEIGHTS", "MDIC_TEACHERS", "MDIC_TRACES")
 """Variables that name folders of this machine: a command is recorded with the variable in the folder's place."""
 
 

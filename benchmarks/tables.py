@@ -27,6 +27,7 @@ RENDERERS = {
     "rd": ("benchmarks.rd.text", "sections"),
     "geometry": ("benchmarks.rd.geometry", "table"),
     "encode": ("benchmarks.encode", "table"),
+    "telemetry": ("benchmarks.telemetry", "table"),
     "sequence": ("benchmarks.sequence.tables", "tables"),
     "gpu-decode": ("benchmarks.gpu.summary", "table"),
 }

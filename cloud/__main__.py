@@ -1,4 +1,4 @@
-"""The `mdic-cloud` command: serve, decode, bundle, train, export."""
+"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, export."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cloud.commands import bundle, decode, serve
+from cloud.commands import bundle, certs, decode, serve, token
 from common.cli import run_main
 
 _EPILOG = """\
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (serve, decode, bundle):
+    for module in (serve, decode, bundle, certs, token):
         module.add_parser(commands)
     return top
 

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 
-from common.errors import ProtocolViolation
-from common.stream.messages import Ack, DownlinkMessage, Goodbye, Hello, Status
+from common.stream.messages import Ack, DownlinkMessage, Goodbye, Hello, Ping, Pong, Status
+from common.stream.receiver import Reception, Standing
 
 WINDOW_FRAMES = 1024
 """Main frames received whose ack is not yet sent; beyond, nothing more is read from the connection."""
+
+MAX_PONGS = 4
+"""Heartbeats answered whose answer is not yet sent."""
+
+
+class _Outbox(asyncio.Queue[DownlinkMessage | None]):
+    """Hold answers in order; a pong goes first, or the peer would measure our queue and not the way."""
+
+    _queue: deque[DownlinkMessage | None]
+
+    def _put(self, item: DownlinkMessage | None) -> None:
+        if isinstance(item, Pong):
+            self._queue.appendleft(item)
+        else:
+            self._queue.append(item)
 
 
 class Connection:
@@ -16,13 +33,18 @@ class Connection:
 
     def __init__(self, hello: Hello) -> None:
         self.hello = hello
-        self.outbox: asyncio.Queue[DownlinkMessage | None] = asyncio.Queue()
+        self.welcome = Standing()
+        self.reception = Reception()
+        self.reception.take_hello(hello)
+        self.outbox: asyncio.Queue[DownlinkMessage | None] = _Outbox()
         self.closed = False
+        self.superseded = asyncio.Event()
+        """Set when another connection has taken this one's place."""
         self.settled_counts = {status: 0 for status in Status}
         self.side_received = 0
-        self._last_main = self._last_side = -1
         self._unsettled = 0
         self._unsent = 0
+        self._pongs = 0
         self._all_settled = asyncio.Event()
         self._all_settled.set()
         self._room = asyncio.Event()
@@ -34,9 +56,7 @@ class Connection:
         Raises:
             ProtocolViolation: its number is not higher than the one before.
         """
-        if seq <= self._last_main:
-            raise ProtocolViolation(f"main frame {seq} after {self._last_main}")
-        self._last_main = seq
+        self.reception.take_main(seq)
         self._unsettled += 1
         self._unsent += 1
         self._all_settled.clear()
@@ -49,25 +69,44 @@ class Connection:
         Raises:
             ProtocolViolation: its number is not higher than the one before.
         """
-        if seq <= self._last_side:
-            raise ProtocolViolation(f"side frame {seq} after {self._last_side}")
-        self._last_side = seq
+        self.reception.take_side(seq)
         self.side_received += 1
+
+    def receive_ping(self, ping: Ping) -> None:
+        """Answer a heartbeat, ahead of all acks; a peer that reads no answers gets no more of them."""
+        now_ns = time.monotonic_ns()
+        self.reception.take_ping(ping)
+        if self._pongs < MAX_PONGS and not self.closed:
+            self._pongs += 1
+            self.outbox.put_nowait(Pong(ping.edge_ns, now_ns, 0))
+
+    def supersede(self) -> None:
+        """Let another connection take this one's place: nothing more is sent here but why it ends."""
+        self.closed = True
+        self.superseded.set()
+
+    def hand_over(self) -> None:
+        """Take a frame off the account, because its answer goes to another connection."""
+        self._settled()
+        self._unsent -= 1
+        if self._unsent < WINDOW_FRAMES:
+            self._room.set()
 
     def settle(self, ack: Ack) -> None:
         """Answer one main frame."""
         self.settled_counts[ack.status] += 1
-        self._unsettled -= 1
         if not self.closed:
             self.outbox.put_nowait(ack)
-        if not self._unsettled:
-            self._all_settled.set()
+        self._settled()
 
-    def ack_sent(self) -> None:
-        """Count an ack that left."""
-        self._unsent -= 1
-        if self._unsent < WINDOW_FRAMES:
-            self._room.set()
+    def sent(self, message: DownlinkMessage) -> None:
+        """Count a message that left."""
+        if isinstance(message, Pong):
+            self._pongs -= 1
+        elif isinstance(message, Ack):
+            self._unsent -= 1
+            if self._unsent < WINDOW_FRAMES:
+                self._room.set()
 
     async def settled(self) -> None:
         """Wait until every main frame received is answered."""
@@ -85,3 +124,8 @@ class Connection:
             failed=self.settled_counts[Status.FAILED],
             side_received=self.side_received,
         )
+
+    def _settled(self) -> None:
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._all_settled.set()

@@ -23,6 +23,7 @@ from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
 from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
+from common.telemetry.dictionary import DICTIONARY_FILE, SHIPPED
 
 Z_MAX = 20
 Y_MAX = 60
@@ -141,6 +142,7 @@ def write_bundle(model: Codec, folder: Path, name: str, training: dict[str, Any]
         if not key.startswith(_EDGE_ONLY)
     }
     save_file(weights, folder / DECODER)
+    shutil.copyfile(SHIPPED, folder / DICTIONARY_FILE)
     manifest = _manifest(model.config, name, training, folder)
     (folder / MANIFEST).write_text(manifest)
     for file in folder.iterdir():
@@ -160,7 +162,7 @@ def _manifest(config: ModelConfig, name: str, training: dict[str, Any], folder: 
     lines = [f"format = {FORMAT}", f"name = {json.dumps(name)}"]
     for table, values in (("codec", codec), ("model", dataclasses.asdict(config)), ("training", training)):
         lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    for file in (ENCODER, HYPER, ENTROPY, DECODER):
+    for file in (ENCODER, HYPER, ENTROPY, DECODER, DICTIONARY_FILE):
         path = folder / file
         lines += ["", f'[files."{file}"]', f'sha256 = "{hash_file(path)}"', f"bytes = {path.stat().st_size}"]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,10 @@ Which side view a main frame gets:
     stale     no such one in time, but an older or newer one at most `max_stale_ns` away
     missing   none at all
 
+A pair that is not plainly exact has a note that says why: the side view was `late` (none came in time), `lost` (later
+ones came, and they come in order), or arrived as bytes that do not decode (`corrupt`, `other size`); `skew +n ms`
+says that the clocks of the two views differ and that n was added to the side view's (cloud/skew.py).
+
 A main frame waits for its side view until it is certain that no nearer one will come, or its wait is over, or
 the side view has ended. Main frames leave in the order they came, since the sinks and the previous-frame
 memory of the decoder want them so; a frame that waits holds up those behind it, at most for its own wait.
@@ -17,10 +21,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from cloud.skew import ClockSkew
 from common.types import RgbImage, SideState
 
 Main = TypeVar("Main")
 
+LATE, LOST = "late", "lost"
 _CERTAIN_SHARE = 2
 """A side view closer than this part of the interval between side views has no nearer successor."""
 
@@ -56,11 +62,12 @@ class SideView:
 
 @dataclass(frozen=True, eq=False)
 class Paired(Generic[Main]):
-    """Hold a main frame and the side view it is to be decoded with."""
+    """Hold a main frame, the side view it is to be decoded with, and what is to be known of that."""
 
     main: Main
     side: SideView | None
     state: SideState
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +88,12 @@ class Pairer(Generic[Main]):
         self._announced: list[int] = []
         self._side_ended = False
         self._interval_ns: int | None = None
+        self._lost: deque[tuple[int, str]] = deque(maxlen=limits.max_side_frames)
+        self._unmet: deque[int] = deque(maxlen=limits.max_waiting)  # capture times settled as late
+        self._skew = ClockSkew(limits.tolerance_ns, limits.max_stale_ns)
+        self._last_side_ns: int | None = None
+        self.late_sides = 0
+        """Side views that came after their main frame had gone without them."""
 
     @property
     def waiting(self) -> int:
@@ -92,21 +105,41 @@ class Pairer(Generic[Main]):
         """Give the size in bytes of the side views kept."""
         return self._side_bytes
 
-    def add_main(self, main: Main, capture_ns: int, now_ns: int) -> Main | None:
-        """Take a main frame captured at `capture_ns`; return the oldest one if it had to make room."""
-        self._waiting.append(_Waiting(main, capture_ns, now_ns + self.limits.wait_ns))
+    def add_main(self, main: Main, capture_ns: int, now_ns: int, due_ns: int | None = None) -> Main | None:
+        """Take a main frame captured at `capture_ns`; return the oldest one if it had to make room.
+
+        Args:
+            main: what to give back with its pair.
+            capture_ns: by the rig's clock.
+            now_ns: by the receiver's clock.
+            due_ns: when the frame becomes useless, by the receiver's clock: pairing takes half of what is left.
+        """
+        if self._skew.main_arrived(capture_ns, self._last_side_ns):
+            self.forget_sides()
+        wait_ns = self.limits.wait_ns
+        if due_ns is not None:
+            wait_ns = min(wait_ns, max(due_ns - now_ns, 0) // 2)
+        self._waiting.append(_Waiting(main, capture_ns, now_ns + wait_ns))
         return self._waiting.popleft().main if len(self._waiting) > self.limits.max_waiting else None
 
     def announce_side(self, capture_ns: int) -> None:
         """Say that a side view is being decoded: its main frame waits however long that takes."""
         self._announced.append(capture_ns)
+        self._last_side_ns = capture_ns
 
     def resolve_side(self, capture_ns: int) -> None:
         """Take an announcement back: the side view was added, or does not decode."""
         self._announced.remove(capture_ns)
 
+    def lose_side(self, capture_ns: int, note: str) -> None:
+        """Say that the side view of `capture_ns` arrived and is of no use, and why."""
+        self._lost.append((capture_ns + self._skew.ns, note))
+
     def add_side(self, side: SideView) -> None:
         """Take a side view and forget the oldest ones beyond the limits."""
+        if self._skew.ns:
+            side = SideView(side.capture_ns + self._skew.ns, side.image)
+        self.late_sides += any(self._near(t, side.capture_ns) for t in self._unmet)
         if self._sides and side.capture_ns < self._sides[-1].capture_ns:
             if self._sides[-1].capture_ns - side.capture_ns > self.limits.max_stale_ns:
                 self.forget_sides()  # the rig's clock went back: what came before belongs to another time
@@ -149,7 +182,7 @@ class Pairer(Generic[Main]):
         while self._waiting:
             head = self._waiting[0]
             nearest = self._nearest(head.capture_ns)
-            over = flush or self._side_ended or (now_ns >= head.deadline_ns and not self._is_announced(head))
+            over = flush or self._side_ended or self._is_over(head, now_ns)
             if not over and not (nearest is not None and self._certain(nearest, head.capture_ns)):
                 break
             self._waiting.popleft()
@@ -160,8 +193,17 @@ class Pairer(Generic[Main]):
         """Return when `take_ready` has to be asked again even if nothing arrives, or None."""
         return self._waiting[0].deadline_ns if self._waiting else None
 
+    def _is_over(self, head: _Waiting[Main], now_ns: int) -> bool:
+        """Tell whether nothing is worth waiting for: its side view came and is of no use, or time is up."""
+        if self._is_announced(head):
+            return False
+        return now_ns >= head.deadline_ns or any(self._near(t, head.capture_ns) for t, _ in self._lost)
+
     def _is_announced(self, head: _Waiting[Main]) -> bool:
-        return any(abs(t - head.capture_ns) <= self.limits.tolerance_ns for t in self._announced)
+        return any(self._near(t + self._skew.ns, head.capture_ns) for t in self._announced)
+
+    def _near(self, one_ns: int, other_ns: int) -> bool:
+        return abs(one_ns - other_ns) <= self.limits.tolerance_ns
 
     def _nearest(self, capture_ns: int) -> SideView | None:
         return min(self._sides, key=lambda side: abs(side.capture_ns - capture_ns), default=None)
@@ -177,11 +219,23 @@ class Pairer(Generic[Main]):
         return self._interval_ns is not None and _CERTAIN_SHARE * distance <= self._interval_ns
 
     def _settle(self, head: _Waiting[Main], nearest: SideView | None) -> Paired[Main]:
-        if nearest is None:
-            return Paired(head.main, None, SideState.MISSING)
-        distance = abs(nearest.capture_ns - head.capture_ns)
-        if distance <= self.limits.tolerance_ns:
-            return Paired(head.main, nearest, SideState.EXACT)
-        if distance <= self.limits.max_stale_ns:
-            return Paired(head.main, nearest, SideState.STALE)
-        return Paired(head.main, None, SideState.MISSING)
+        distance = None if nearest is None else abs(nearest.capture_ns - head.capture_ns)
+        if distance is not None and distance <= self.limits.tolerance_ns:
+            skew_ms = round(self._skew.ns / 1e6)
+            return Paired(head.main, nearest, SideState.EXACT, f"skew {skew_ms:+d} ms" if skew_ms else "")
+        note = self._why(head.capture_ns)
+        if note == LATE:
+            self._unmet.append(head.capture_ns)
+        if distance is not None and distance <= self.limits.max_stale_ns:
+            return Paired(head.main, nearest, SideState.STALE, note)
+        return Paired(head.main, None, SideState.MISSING, note)
+
+    def _why(self, capture_ns: int) -> str:
+        """Say why the frame of `capture_ns` goes without its side view; empty where none was to be expected."""
+        for lost_ns, note in reversed(self._lost):
+            if self._near(lost_ns, capture_ns):
+                return note
+        if self._last_side_ns is None:
+            return "" if self._side_ended else LATE
+        newer = self._last_side_ns + self._skew.ns > capture_ns
+        return LOST if newer or self._side_ended else LATE

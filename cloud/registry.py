@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 
 from cloud.connection import Connection
-from cloud.sessions import Rooms, VehicleSession
+from cloud.mainview import Rooms
+from cloud.sessions import VehicleSession
 from cloud.status import CloudClosing, CloudFull
 from common.errors import ForeignBundle, UnknownVersion
 from common.stream.limits import WIRE_VERSION
@@ -47,6 +48,11 @@ class Registry:
     def sessions(self) -> int:
         """Count the sessions, those waiting for their vehicle included."""
         return len(self._sessions)
+
+    @property
+    def window(self) -> int:
+        """Give the main frames that a vehicle may have sent without an ack."""
+        return self._rooms.window
 
     async def join(self, hello: Hello) -> tuple[VehicleSession, Connection]:
         """Open a connection.

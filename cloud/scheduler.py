@@ -1,7 +1,8 @@
 """Micro-batches across sessions: what waits, who is next, what is given up.
 
-Each stream has a queue of bounded length and bytes; when full its oldest frame goes. Batches take one frame
-from each stream in turn, so a vehicle that sends much cannot starve one that sends little.
+Each stream has a queue of bounded length and bytes; when full its oldest frame goes, and so does a frame past its
+deadline. Durable frames never go: whoever feeds them waits for `room` instead. Batches take one frame from each
+stream in turn, so a vehicle that sends much cannot starve one that sends little.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LOG = logging.getLogger(__name__)
 
 QUEUE_FULL = "decode queue full"
 SHUTDOWN = "shutdown"
+LATE = "late: decode queue"
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,17 @@ class Outcome:
 
 @dataclass(eq=False)
 class Job:
-    """Hold a request and whom to tell; `settle` is called once, in the event loop."""
+    """Hold a request and whom to tell; `settle` is called once, in the event loop.
+
+    Attributes:
+        durable: it must not make room for others.
+        due_ns: monotonic time from which nobody wants it any more; None for never.
+    """
 
     request: EngineRequest
     settle: Callable[[Outcome], None]
+    durable: bool = False
+    due_ns: int | None = None
     settled: bool = field(default=False, init=False)
 
     @property
@@ -120,21 +129,44 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._freed = asyncio.Event()
+        self._waiting = self._waiting_bytes = 0
 
     @property
     def waiting(self) -> int:
         """Count the frames that wait, over all streams."""
-        return sum(len(queue) for queue in self._queues.values())
+        return self._waiting
 
     @property
     def waiting_bytes(self) -> int:
         """Give the bytes that waiting frames hold."""
-        return sum(self._bytes.values())
+        return self._waiting_bytes
+
+    def waiting_of(self, stream: str) -> int:
+        """Count the frames of one stream that wait."""
+        return len(self._queues.get(stream, ()))
+
+    def crowded(self, stream: str) -> bool:
+        """Tell whether so much waits that a stream that loses nothing has to wait before it sends more."""
+        waiting = len(self._queues.get(stream, ()))
+        return waiting > 0 and (
+            waiting >= self.limits.stream_frames
+            or self._bytes[stream] >= self.limits.stream_bytes
+            or self.waiting_bytes >= self.limits.total_bytes
+        )
+
+    async def room(self, stream: str) -> None:
+        """Wait until `stream` is not crowded."""
+        while self.crowded(stream):
+            self._freed.clear()
+            await self._freed.wait()
 
     def submit(self, job: Job) -> None:
         """Queue a job; whatever has to make room for it is settled as dropped."""
         queue = self._queues.setdefault(job.stream, deque())
         queue.append(job)
+        self._waiting += 1
+        self._waiting_bytes += job.size_bytes
         self._bytes[job.stream] = self._bytes.get(job.stream, 0) + job.size_bytes
         self._idle.clear()
         self._wake.set()
@@ -142,9 +174,12 @@ class Scheduler:
         while len(queue) > limits.stream_frames or (
             len(queue) > 1 and self._bytes[job.stream] > limits.stream_bytes
         ):
-            self._drop_oldest(job.stream, QUEUE_FULL)
+            if not self._drop_oldest(job.stream, QUEUE_FULL):
+                break
         while self.waiting_bytes > limits.total_bytes and self.waiting > 1:
-            self._drop_oldest(max(self._bytes, key=self._bytes.__getitem__), QUEUE_FULL)
+            by_bytes = sorted(self._bytes, key=self._bytes.__getitem__, reverse=True)
+            if not any(self._drop_oldest(stream, QUEUE_FULL) for stream in by_bytes):
+                break
 
     def forget(self, stream: str) -> None:
         """Forget the previous frame of a stream that ended or begins anew."""
@@ -176,19 +211,28 @@ class Scheduler:
     def drop_all(self, why: str) -> None:
         """Settle everything that waits or runs as dropped."""
         while self._queues:
-            self._drop_oldest(next(iter(self._queues)), why)
+            self._pop(next(iter(self._queues))).finish(Outcome(dropped=why, started_ns=self._now_ns()))
         for job in self._running:
             job.finish(Outcome(dropped=why, started_ns=self._now_ns()))
 
-    def _drop_oldest(self, stream: str, why: str) -> None:
-        self._pop(stream).finish(Outcome(dropped=why, started_ns=self._now_ns()))
+    def _drop_oldest(self, stream: str, why: str) -> bool:
+        """Settle the oldest frame of `stream` that may go as dropped; tell whether there was one."""
+        for at, job in enumerate(self._queues[stream]):
+            if not job.durable:
+                self._pop(stream, at).finish(Outcome(dropped=why, started_ns=self._now_ns()))
+                return True
+        return False
 
-    def _pop(self, stream: str) -> Job:
+    def _pop(self, stream: str, at: int = 0) -> Job:
         queue = self._queues[stream]
-        job = queue.popleft()
+        job = queue[at]
+        del queue[at]
+        self._waiting -= 1
+        self._waiting_bytes -= job.size_bytes
         self._bytes[stream] -= job.size_bytes
         if not queue:
             del self._queues[stream], self._bytes[stream]
+        self._freed.set()
         return job
 
     def _take(self) -> list[Job]:
@@ -199,8 +243,13 @@ class Scheduler:
             stream = next(iter(self._queues))
             if self.engine.wants_previous and stream in taken:
                 break  # in turn, so every other stream was taken from as well
+            job = self._pop(stream)
+            now_ns = self._now_ns()
+            if job.due_ns is not None and now_ns >= job.due_ns:
+                job.finish(Outcome(dropped=LATE, started_ns=now_ns))
+                continue
             taken.add(stream)
-            batch.append(self._pop(stream))
+            batch.append(job)
             if stream in self._queues:
                 self._queues.move_to_end(stream)
         return batch

@@ -5,26 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import grpc
 
 from cloud.connection import Connection
 from cloud.registry import Registry
+from cloud.security.callers import Caller, current_caller
+from cloud.security.interceptor import Guard
+from cloud.security.watchdog import Watchdog
 from cloud.sessions import VehicleSession
-from cloud.status import CloudClosing, HelloTimeout, fault_of, status_of
+from cloud.status import CloudClosing, HelloTimeout, SilentPeer, Superseded, fault_of, status_of
 from common.errors import MdicError, MissingDependency, PortInUse, ProtocolViolation
-from common.pb import ingest_pb2_grpc
+from common.pb import ingest_pb2, ingest_pb2_grpc
 from common.stream.convert import downlink_to_pb, uplink_from_pb
 from common.stream.limits import server_options
-from common.stream.messages import Ack, End, Hello, MainFrame, SideFrame, UplinkMessage, Welcome
+from common.stream.messages import (
+    End,
+    Hello,
+    MainFrame,
+    Ping,
+    Pong,
+    SideFrame,
+    Telemetry,
+    UplinkMessage,
+    Welcome,
+)
+from common.stream.wire import unfold_uplink
 
 LOG = logging.getLogger(__name__)
 
 SERVICE = "mdic.stream.v1.Ingest"
 HELLO_TIMEOUT_S = 10.0
-MAX_IN_FLIGHT = 256
+SILENCE_S = 30.0
+"""An edge says something every second; one that does not, or takes no answers, for this long is cut off."""
 MAX_CALLS = 640
 """Open calls of any kind: two connections for each of 256 vehicles, and probes."""
 _LAST_WORDS_S = 5.0
@@ -37,12 +54,12 @@ class Ingest(ingest_pb2_grpc.IngestServicer):
     def __init__(
         self,
         registry: Registry,
-        max_in_flight: int = MAX_IN_FLIGHT,
         hello_timeout_s: float = HELLO_TIMEOUT_S,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._registry = registry
-        self._max_in_flight = max_in_flight
         self._hello_timeout_s = hello_timeout_s
+        self._silence_s = silence_s
 
     async def Push(  # type: ignore[override]
         self, request_iterator: object, context: Any
@@ -50,6 +67,7 @@ class Ingest(ingest_pb2_grpc.IngestServicer):
         """Serve one connection from its hello to its goodbye."""
         try:
             hello = await self._hello(context)
+            current_caller().authorise(hello)  # before anything of the vehicle's session is touched
             session, connection = await self._registry.join(hello)
         except Exception as error:
             await _refuse(context, error)
@@ -72,16 +90,28 @@ class Ingest(ingest_pb2_grpc.IngestServicer):
 
     async def _serve(self, context: Any, session: VehicleSession, connection: Connection) -> Exception | None:
         """Exchange messages until the connection is over; return the error to end it with."""
-        await context.write(downlink_to_pb(Welcome(session.name, self._max_in_flight)))
-        writer = asyncio.ensure_future(_write(context, connection))
-        reader = asyncio.ensure_future(_read(context, session, connection))
+        at = connection.welcome
+        welcome = Welcome(
+            session.name, self._registry.window, next_seq=at.next_seq, held=at.held, base_seq=at.base_seq
+        )
+        await context.write(downlink_to_pb(welcome))
+        heard, taken = Watchdog(self._silence_s), Watchdog(self._silence_s)
+        writer = asyncio.ensure_future(_write(context, connection, taken))
+        reader = asyncio.ensure_future(_read(context, session, connection, current_caller(), heard))
         closing = asyncio.ensure_future(self._registry.closing.wait())
+        superseded = asyncio.ensure_future(connection.superseded.wait())
+        dogs = [asyncio.ensure_future(dog.bark()) for dog in (heard, taken)]
         try:
-            await asyncio.wait({reader, closing}, return_when=asyncio.FIRST_COMPLETED)
+            ends = {reader, closing, superseded, *dogs}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if superseded.done():
+                return Superseded()
+            if any(dog.done() for dog in dogs):
+                return SilentPeer(self._silence_s)
             last = await _result(reader) if reader.done() else CloudClosing()
             if last is None:
-                reader = asyncio.ensure_future(_nothing_more(context))
-                last = await _first_of(session.end(connection), reader)
+                reader = asyncio.ensure_future(_nothing_more(context, connection))
+                last = await _first_of(session.end(connection), reader, superseded)
             elif isinstance(last, (CloudClosing, _Unended)):
                 reader.cancel()
                 await session.end(connection, ended=isinstance(last, CloudClosing))
@@ -91,7 +121,7 @@ class Ingest(ingest_pb2_grpc.IngestServicer):
             await writer
             return last
         finally:
-            for task in (reader, writer, closing):
+            for task in (reader, writer, closing, superseded, *dogs):
                 task.cancel()
 
 
@@ -108,35 +138,51 @@ async def _next(context: Any) -> UplinkMessage | None:
     return None if message is _EOF else uplink_from_pb(message)
 
 
-async def _read(context: Any, session: VehicleSession, connection: Connection) -> None:
+async def _read(
+    context: Any, session: VehicleSession, connection: Connection, caller: Caller, heard: Watchdog
+) -> None:
     """Take messages up to the end."""
     while True:
-        message = await _next(context)
+        heard.waits()
+        raw = await context.read()
+        heard.served()
+        if raw is _EOF:
+            raise _Unended
+        await caller.pay(raw, connection.hello)
+        message = uplink_from_pb(raw)
         if isinstance(message, MainFrame):
+            await session.room(connection)  # only frames wait: heartbeats are answered meanwhile
             session.take_main(connection, message)
-            await connection.room()
         elif isinstance(message, SideFrame):
             await session.take_side(connection, message)
+        elif isinstance(message, Ping):
+            connection.receive_ping(message)
+        elif isinstance(message, Telemetry):
+            session.take_telemetry(connection, message)
         elif isinstance(message, End):
+            connection.reception.take_end()
             return
-        elif message is None:
-            raise _Unended
         else:
             raise ProtocolViolation("a second hello")
 
 
-async def _nothing_more(context: Any) -> None:
-    """Watch that nothing follows the end."""
-    message = await _next(context)
-    if message is not None:
-        raise ProtocolViolation(f"{_kind(message)} after the end")
+async def _nothing_more(context: Any, connection: Connection) -> None:
+    """Watch that nothing but heartbeats follows the end."""
+    while (message := await _next(context)) is not None:
+        if not isinstance(message, Ping):
+            raise ProtocolViolation(f"{_kind(message)} after the end")
+        connection.receive_ping(message)
 
 
-async def _first_of(work: Coroutine[Any, Any, None], watch: asyncio.Future[None]) -> Exception | None:
-    """Do `work` while `watch` raises nothing; return what it raised otherwise."""
+async def _first_of(
+    work: Coroutine[Any, Any, None], watch: asyncio.Future[None], superseded: asyncio.Future[Any]
+) -> Exception | None:
+    """Do `work` while `watch` raises nothing and no other connection comes; return what ended it otherwise."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, watch, superseded}, return_when=asyncio.FIRST_COMPLETED)
+        if superseded.done():
+            return Superseded()
         problem = await _result(watch) if watch.done() else None
         if problem is None:
             await task
@@ -160,12 +206,15 @@ async def _result(reader: asyncio.Future[None]) -> Exception | None:
     return None
 
 
-async def _write(context: Any, connection: Connection) -> None:
+async def _write(context: Any, connection: Connection, taken: Watchdog) -> None:
     """Send answers until the closing mark."""
     while (message := await connection.outbox.get()) is not None:
+        taken.waits()
+        if isinstance(message, Pong):
+            message = replace(message, sent_ns=time.monotonic_ns())
         await context.write(downlink_to_pb(message))
-        if isinstance(message, Ack):
-            connection.ack_sent()
+        taken.served()
+        connection.sent(message)
 
 
 async def _refuse(context: Any, error: Exception) -> None:
@@ -173,9 +222,17 @@ async def _refuse(context: Any, error: Exception) -> None:
     code, detail = status_of(error)
     if code is grpc.StatusCode.INTERNAL:
         LOG.error("a connection failed", exc_info=error)
-    with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
-        await context.write(downlink_to_pb(fault_of(error)))
+    with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError, asyncio.TimeoutError):
+        await asyncio.wait_for(context.write(downlink_to_pb(fault_of(error))), _LAST_WORDS_S)
     await context.abort(code, detail)
+
+
+def _handlers(ingest: Ingest) -> Any:
+    """Return the service's handlers as the generated code would, but for how a message is unfolded: bounds first."""
+    push = grpc.stream_stream_rpc_method_handler(
+        ingest.Push, unfold_uplink, ingest_pb2.Downlink.SerializeToString
+    )
+    return grpc.method_handlers_generic_handler(SERVICE, {"Push": push})
 
 
 def _kind(message: object) -> str:
@@ -185,13 +242,18 @@ def _kind(message: object) -> str:
 class StreamServer:
     """Listen, and end without losing what was received."""
 
-    def __init__(self, max_calls: int = MAX_CALLS) -> None:
+    def __init__(self, max_calls: int = MAX_CALLS, guard: Guard | None = None) -> None:
         try:
             from grpc_health.v1 import health, health_pb2, health_pb2_grpc
             from grpc_reflection.v1alpha import reflection
         except ImportError as error:
             raise MissingDependency("grpcio-health-checking or grpcio-reflection", "cloud") from error
-        self._server: Any = grpc.aio.server(options=server_options(), maximum_concurrent_rpcs=max_calls)
+        self._guard = guard
+        self._server: Any = grpc.aio.server(
+            interceptors=[] if guard is None else [guard],
+            options=server_options(),
+            maximum_concurrent_rpcs=max_calls,
+        )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
         self._states = health_pb2.HealthCheckResponse
         self._registry: Registry | None = None
@@ -200,15 +262,18 @@ class StreamServer:
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
 
-    def bind(self, host: str, port: int) -> int:
-        """Take the address and return its port (port 0: a free one).
+    def bind(self, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Take the address and return its port (port 0: a free one); without credentials it is not encrypted.
 
         Raises:
             PortInUse: it cannot be had.
         """
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = int(self._server.add_insecure_port(address))
+            if credentials is None:
+                bound = int(self._server.add_insecure_port(address))
+            else:
+                bound = int(self._server.add_secure_port(address, credentials))
         except RuntimeError:
             bound = 0
         if not bound:
@@ -218,8 +283,10 @@ class StreamServer:
     async def start(self, registry: Registry, ingest: Ingest | None = None) -> None:
         """Answer connections."""
         self._registry = registry
-        ingest_pb2_grpc.add_IngestServicer_to_server(ingest or Ingest(registry), self._server)
+        self._server.add_generic_rpc_handlers((_handlers(ingest or Ingest(registry)),))
         await self._server.start()
+        if self._guard is not None:
+            self._guard.start()
         for name in ("", SERVICE):
             await self._health.set(name, self._states.SERVING)
 
@@ -229,5 +296,7 @@ class StreamServer:
         if self._registry is not None:
             await self._registry.shutdown(grace_s)
         await self._server.stop(_LAST_WORDS_S)
+        if self._guard is not None:
+            self._guard.stop()
         if self._registry is not None:
             await self._registry.close()

@@ -4,6 +4,7 @@
     encoder.onnx          image and quality to latents (edge)
     entropy.safetensors   integer hyper decoder and probability tables (both ends)
     decoder.safetensors   the decoder's weights (cloud)
+    telemetry.zdict       zstd dictionary of the rig's records (both ends; optional)
 
 The bundle's id is the first 8 bytes of the manifest's sha256, so it covers every file.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,11 @@ else:
 DEFAULT_BUNDLE = "compact"
 MANIFEST = "manifest.toml"
 FORMAT = 1
-_MAX_MANIFEST_BYTES = 1 << 20
+_MAX_MANIFEST_BYTES = 64 << 10
+_MAX_LINE_DOTS = 32
+"""TOML readers take time in the square of a dotted key's parts: a real manifest has three."""
+_MAX_FACT = 4096
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
 @dataclass(frozen=True)
@@ -75,20 +81,33 @@ class Bundle:
         folder = find(name_or_path)
         file = folder / MANIFEST
         try:
-            if file.stat().st_size > _MAX_MANIFEST_BYTES:
-                raise BundleCorrupt(file, f"larger than {_MAX_MANIFEST_BYTES} bytes")
-            data = file.read_bytes()
-            manifest = tomllib.loads(data.decode())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
-            raise BundleCorrupt(file, str(why)) from why
-        if manifest.get("format") != FORMAT:
-            raise BundleCorrupt(file, f"format {manifest.get('format')!r}, this program reads {FORMAT}")
+            with file.open("rb") as opened:
+                data = opened.read(_MAX_MANIFEST_BYTES + 1)
+        except OSError as why:
+            raise BundleCorrupt(file, why.strerror or str(why)) from why
+        return cls.parse(data, folder)
+
+    @classmethod
+    def parse(cls, data: bytes, folder: Path) -> Bundle:
+        """Read the bytes of a manifest that lies in `folder`; touches no file.
+
+        Raises:
+            BundleCorrupt: they are no manifest of a format this program reads.
+        """
+        file = folder / MANIFEST
+        manifest = _toml(data, file)
+        stated = manifest.get("format")
+        if type(stated) is not int or stated != FORMAT:
+            # Never the value itself: a number of a hundred thousand digits cannot even be printed.
+            shown = stated if type(stated) is int and abs(stated) < 1 << 32 else type(stated).__name__
+            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT}")
         try:
-            codec = CodecFacts(**{key: int(value) for key, value in manifest["codec"].items()})
-            name = str(manifest["name"])
-            files = manifest["files"]
-            if not all(isinstance(entry["sha256"], str) for entry in files.values()):
-                raise TypeError("sha256 must be text")
+            codec = CodecFacts(**{key: _fact(key, value) for key, value in manifest["codec"].items()})
+            name = _text("name", manifest["name"])
+            for listed, entry in manifest["files"].items():
+                if not _FILE_NAME.match(listed):
+                    raise ValueError(f"{listed[:80]!r} is not the name of a file beside the manifest")
+                _text("sha256", entry["sha256"])
         except (KeyError, TypeError, ValueError, AttributeError) as why:
             raise BundleCorrupt(file, f"{type(why).__name__}: {why}") from why
         return cls(folder, name, hashlib.sha256(data).digest()[:8], codec, manifest)
@@ -109,6 +128,30 @@ class Bundle:
                 path, f"sha256 {digest[:16]}… differs from the manifest's {entry['sha256'][:16]}…"
             )
         return path
+
+
+def _toml(data: bytes, file: Path) -> dict[str, Any]:
+    """Return what the bytes of a manifest say, in bounded time."""
+    if len(data) > _MAX_MANIFEST_BYTES:
+        raise BundleCorrupt(file, f"larger than {_MAX_MANIFEST_BYTES} bytes")
+    if any(line.count(b".") > _MAX_LINE_DOTS for line in data.splitlines()):
+        raise BundleCorrupt(file, f"a line with more than {_MAX_LINE_DOTS} dots")
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as why:  # not UTF-8, not TOML, too many digits, nested too deeply
+        raise BundleCorrupt(file, f"{type(why).__name__}: {why}") from why
+
+
+def _fact(key: str, value: object) -> int:
+    if type(value) is not int or not 1 <= value <= _MAX_FACT:
+        raise ValueError(f"{key} is not a whole number from 1 to {_MAX_FACT}")
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{key} must be text")
+    return value
 
 
 def hash_file(path: Path) -> str:

@@ -26,7 +26,9 @@
     │   ├── ProtocolViolation    43
     │   ├── PeerRejected         44
     │   ├── CameraError          45
-    │   └── CameraEnded          46
+    │   ├── CameraEnded          46
+    │   ├── CredentialsError     47
+    │   └── SpoolError           48
     └── MissingDependency        50   an optional extra is not installed
 
 Classes take the offending values, keep them as attributes and write the message themselves. A message is one
@@ -322,6 +324,26 @@ class CameraEnded(StreamError):
     def __init__(self, spec: str, why: str) -> None:
         self.spec, self.why = spec, why
         super().__init__(f"camera {spec} ended: {why}")
+
+
+class CredentialsError(StreamError):
+    """A certificate, key or token cannot be used; the message never holds what is in the file."""
+
+    exit_code = 47
+
+    def __init__(self, path: str | PathLike[str], why: str) -> None:
+        self.path, self.why = str(path), why
+        super().__init__(f"{self.path}: {why}")
+
+
+class SpoolError(StreamError):
+    """The spool, where frames wait for the cloud on disk, cannot be used; it is left as it is."""
+
+    exit_code = 48
+
+    def __init__(self, path: str | PathLike[str], why: str) -> None:
+        self.path, self.why = str(path), why
+        super().__init__(f"spool {self.path}: {why}")
 
 
 class MissingDependency(MdicError):

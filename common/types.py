@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TypeAlias
 
@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB, C-contiguous."""
+
+
+@dataclass(frozen=True)
+class RigRecord:
+    """Hold what the rig says beside its pictures; `kind` ("oxts", "calib_cam_to_cam", ...) names its form."""
+
+    kind: str
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +30,14 @@ class StereoFrame:
         capture_ns: capture time in nanoseconds, in the rig's own clock (both views share it).
         main: (H, W, 3) uint8 RGB, the view our codec sends; None when this process has only the side view.
         side: (H, W, 3) uint8 RGB, the view a conventional codec sends; None when it is missing.
+        records: of this instant, at most one of a kind; calibration comes with the first frame.
     """
 
     seq: int
     capture_ns: int
     main: RgbImage | None
     side: RgbImage | None
+    records: tuple[RigRecord, ...] = ()
 
 
 class SideCodec(IntEnum):

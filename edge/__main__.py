@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 
 from common.cli import run_main
-from edge.commands import doctor, encode, stream
+from edge.commands import doctor, encode, spool, stream
 
 _COMMANDS = (
     ("encode", encode, "encode images into .mdic files"),
     ("stream", stream, "stream a stereo camera to a cloud"),
+    ("spool", spool, "look into the frames that wait for a cloud"),
     ("doctor", doctor, "check what this machine can do"),
 )
 

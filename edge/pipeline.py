@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,10 +19,12 @@ from common.stream.limits import LIMITS, StreamLimits
 from common.stream.messages import MainFrame, SideFrame
 from common.stream.queue import BoundedQueue, Closed
 from common.types import RgbImage, StereoFrame
+from edge.outgoing import Outgoing
 from edge.pacing import Pacer
+from edge.ratecontrol import Decision
 from edge.report import StreamStats
 from edge.sidecodec import SideEncoder
-from edge.uplink import Outgoing
+from edge.telemetry import TelemetryPacker
 
 CAPTURE_QUEUE_FRAMES = 4
 
@@ -71,14 +74,35 @@ class Pipeline:
         *,
         main_encoder: MainEncoder | None,
         side_encoder: SideEncoder | None,
-        quality: Callable[[], int],
+        quality: Callable[[], Decision],
         wait: bool = False,
         pacer: Pacer | None = None,
+        deadline_ms: int = 0,
+        packer: TelemetryPacker | None = None,
+        counts: bool = True,
         limits: StreamLimits = LIMITS,
     ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            camera: its name, for errors.
+            sizes: of the views, which must not change.
+            send_queue: where encoded frames go.
+            stats: counts.
+            main_encoder: None when no main view is sent.
+            side_encoder: None when no side view is sent.
+            quality: asked once for each frame captured: how to encode it, and whether at all.
+            wait: make the camera wait instead of dropping frames.
+            pacer: holds frames back.
+            deadline_ms: age at which a frame is not worth encoding; 0 for none.
+            packer: gathers the rig's records.
+            counts: whether a frame counts as captured here; else where it is kept.
+            limits: on what is sent.
+        """
         self._camera, self._sizes, self._stats, self._limits = camera, sizes, stats, limits
         self._main_encoder, self._side_encoder = main_encoder, side_encoder
         self._quality, self._wait, self._pacer = quality, wait, pacer
+        self._deadline_ns, self._packer, self._counts = deadline_ms * 1_000_000, packer, counts
         self._captured: BoundedQueue[_Captured] = BoundedQueue(CAPTURE_QUEUE_FRAMES)
         self._encoded = send_queue
         self._stop = threading.Event()
@@ -119,7 +143,8 @@ class Pipeline:
                 held_s = self._pacer.delay_s(self._stats.clock()) if self._pacer else 0.0
                 if self._stop.wait(held_s):
                     break
-                self._stats.frames.add("captured")
+                if self._counts:
+                    self._stats.frames.add("captured")
                 self._check_sizes(frame)
                 item = _Captured(self._stats.clock(), frame)
                 if self._wait:
@@ -160,7 +185,7 @@ class Pipeline:
                     if item is not None:
                         self._encode_one(item, pool)
         except Closed:
-            pass  # all through, or the connection is gone
+            self._flush()  # all through, or the connection is gone
         except Exception as error:
             self._fail(error)
         finally:
@@ -174,16 +199,37 @@ class Pipeline:
             Closed: the send queue is closed.
         """
         frame = item.frame
+        if self._deadline_ns and self._stats.clock() - item.taken_ns > self._deadline_ns:
+            has_main, has_side = self._views(frame)
+            self._stats.late("capture_queue", main=has_main, side=has_side)
+            return
+        decision = self._quality()
+        if not decision.send:
+            has_main, has_side = self._views(frame)
+            self._stats.dropped("thinned", main=has_main, side=has_side)
+            records = self._packer.add_frame(frame) if self._packer else ()
+            if records:  # they cost little, and gaps in them are gaps in the drive
+                self._put(Outgoing(item.taken_ns, None, None, telemetry=records))
+            return
         side_job = None
         if self._side_encoder is not None and self._sizes.side and frame.side is not None:
             side_job = pool.submit(self._encode_side, frame.seq, frame.capture_ns, frame.side)
         main = None
         if self._main_encoder is not None and self._sizes.main and frame.main is not None:
-            main = self._encode_main(frame.seq, frame.capture_ns, frame.main)
+            main = self._encode_main(frame.seq, frame.capture_ns, frame.main, decision.quality)
         side = side_job.result() if side_job else None
-        if main is None and side is None:
+        records = self._packer.add_frame(frame) if self._packer else ()
+        if main is None and side is None and not records:
             return
-        outgoing = Outgoing(item.taken_ns, main, side)
+        self._put(Outgoing(item.taken_ns, main, side, decision.quality, records))
+
+    def _put(self, outgoing: Outgoing) -> None:
+        """Queue an encoded frame.
+
+        Raises:
+            Closed: the send queue is closed.
+        """
+        main, side = outgoing.main, outgoing.side
         try:
             if self._wait:
                 self._encoded.put_wait(outgoing)
@@ -194,11 +240,19 @@ class Pipeline:
             raise
         if dropped is not None:
             self._stats.dropped("send_queue", main=dropped.main is not None, side=dropped.side is not None)
+            if dropped.telemetry:
+                self._stats.telemetry_drops.add("send_queue", len(dropped.telemetry))
             if dropped.side is not None and self._side_encoder is not None:
                 self._side_encoder.request_keyframe()
 
-    def _encode_main(self, seq: int, capture_ns: int, image: RgbImage) -> MainFrame | None:
-        quality = self._quality()
+    def _flush(self) -> None:
+        """Queue the records that still wait for others."""
+        records = self._packer.flush() if self._packer else ()
+        if records:
+            with suppress(Closed):
+                self._put(Outgoing(self._stats.clock(), None, None, telemetry=records))
+
+    def _encode_main(self, seq: int, capture_ns: int, image: RgbImage, quality: int) -> MainFrame | None:
         try:
             encoded = self._main_encoder.encode(image, quality)  # type: ignore[union-attr]
         except MdicError as error:
@@ -230,11 +284,16 @@ class Pipeline:
 
     def _count_drop(self, reason: str, dropped: _Captured | None) -> None:
         if dropped is not None:
-            frame = dropped.frame
-            main = self._sizes.main is not None and frame.main is not None
-            self._stats.dropped(
-                reason, main=main, side=self._sizes.side is not None and frame.side is not None
-            )
+            main, side = self._views(dropped.frame)
+            self._stats.dropped(reason, main=main, side=side)
+
+    def _views(self, frame: StereoFrame) -> tuple[bool, bool]:
+        """Tell which views of a frame would be sent: main, side."""
+        sizes = self._sizes
+        return (
+            sizes.main is not None and frame.main is not None,
+            sizes.side is not None and frame.side is not None,
+        )
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:

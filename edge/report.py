@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import MdicError
+from common.stream.clock import ClockSample
 from common.stream.messages import Ack, DropCounts, MainFrame, SideFrame, Status
 from common.stream.stats import Samples, Tally
 
 GRPC_PREFIX_BYTES = 5
 HTTP2_FRAME_BYTES = 9
 _MAX_REASONS = 32
+_TELEMETRY = ("telemetry_raw", "telemetry_sent")
 
 
 def wire_bytes(message_bytes: int) -> int:
@@ -41,6 +43,9 @@ class StreamFacts:
     side_height: int = 0
     side_width: int = 0
     side_codec: str | None = None
+    mode: str = "live"
+    stream_id: str | None = None
+    spool: str | None = None
 
 
 @dataclass
@@ -49,12 +54,22 @@ class StreamStats:
 
     clock: Callable[[], int] = time.monotonic_ns
     frames: Tally = field(default_factory=Tally)
-    """captured, main_sent, side_sent, decoded, dropped_by_cloud, failed"""
+    """captured, main_sent, side_sent, resent, decoded, dropped_by_cloud, failed, and held: the cloud had it already"""
     sizes: Tally = field(default_factory=Tally)
-    """main, side, wire, in bytes"""
+    """main, side, wire, telemetry_raw (the rig's records), telemetry_sent (the messages made of them), in bytes"""
     main_drops: Tally = field(default_factory=Tally)
     side_drops: Tally = field(default_factory=Tally)
     cloud_drops: Tally = field(default_factory=Tally)
+    late_places: Tally = field(default_factory=Tally)
+    """where frames were given up because their time was over"""
+    connections: Tally = field(default_factory=Tally)
+    """opened, lost, refused"""
+    clock_sample: ClockSample | None = None
+    """the last estimate of the cloud's clock against ours"""
+    spooled: Callable[[], int] | None = None
+    """durable: returns how many frames wait in the spool"""
+    telemetry_drops: Tally = field(default_factory=Tally)
+    """messages of records given up before sending, by reason"""
     side_states: Tally = field(default_factory=Tally)
     qualities: Tally = field(default_factory=Tally)
     latency_ms: Samples = field(default_factory=Samples)
@@ -92,12 +107,26 @@ class StreamStats:
         )
         self.sizes.add("wire", wire_bytes(message_bytes))
 
-    def acknowledged(self, ack: Ack, latency_ms: float) -> None:
-        """Count what the cloud said about one main frame."""
+    def sent_telemetry(self, message_bytes: int) -> None:
+        """Count one message of records handed to the connection."""
+        self._touch()
+        self.sizes.add("wire", wire_bytes(message_bytes))
+
+    def late(self, place: str, *, main: bool, side: bool, count: int = 1) -> None:
+        """Count frames given up at `place` because their time was over, in each view they had."""
+        self.late_places.add(place, count)
+        if main:
+            self.main_drops.add("late", count)
+        if side:
+            self.side_drops.add("late", count)
+
+    def acknowledged(self, ack: Ack, latency_ms: float | None) -> None:
+        """Count what the cloud said about one main frame; `latency_ms` is None when nobody knows its age."""
         self._touch()
         if ack.status is Status.DECODED:
             self.frames.add("decoded")
-            self.latency_ms.add(latency_ms)
+            if latency_ms is not None:
+                self.latency_ms.add(latency_ms)
             self.cloud_queue_ms.add(ack.queue_ms)
             self.cloud_decode_ms.add(ack.decode_ms)
             self.side_states.add(ack.side.value if ack.side else "missing")
@@ -109,13 +138,13 @@ class StreamStats:
 
     @property
     def acked(self) -> int:
-        """Return the number of main frames the cloud has settled."""
-        return self.frames["decoded"] + self.frames["dropped_by_cloud"] + self.frames["failed"]
+        """Return the number of main frames the cloud has settled, one by one or all below a number at once."""
+        return sum(self.frames[what] for what in ("decoded", "dropped_by_cloud", "failed", "held"))
 
     @property
     def unsettled(self) -> int:
-        """Return the number of main frames sent and not acknowledged."""
-        return self.frames["main_sent"] - self.acked
+        """Return the number of main frames not acknowledged: sent ones, or all that the spool holds."""
+        return self.frames["main_sent"] - self.acked if self.spooled is None else self.spooled()
 
     def drop_counts(self, view: str) -> DropCounts:
         """Return the drops of `main` or `side` as the end message carries them."""
@@ -138,6 +167,9 @@ def report(facts: StreamFacts, stats: StreamStats, error: MdicError | None = Non
         "cloud": facts.cloud,
         "vehicle": facts.vehicle,
         "session": facts.session,
+        "mode": facts.mode,
+        "stream_id": facts.stream_id,
+        "spool": facts.spool,
         "role": facts.role,
         "bundle": facts.bundle,
         "height": facts.height,
@@ -151,6 +183,8 @@ def report(facts: StreamFacts, stats: StreamStats, error: MdicError | None = Non
             "captured": stats.frames["captured"],
             "sent": main_sent,
             "side_sent": side_sent,
+            "resent": stats.frames["resent"],
+            "held": stats.frames["held"],
             "acked": stats.acked,
             "decoded": stats.frames["decoded"],
             "dropped_by_cloud": stats.frames["dropped_by_cloud"],
@@ -161,9 +195,13 @@ def report(facts: StreamFacts, stats: StreamStats, error: MdicError | None = Non
             "main": stats.drop_counts("main").as_dict(),
             "side": stats.drop_counts("side").as_dict(),
             "cloud": stats.cloud_drops.as_dict(),
+            "telemetry": stats.telemetry_drops.as_dict(),
         },
+        "late": stats.late_places.as_dict(),
+        "connections": {what: stats.connections[what] for what in ("opened", "lost", "refused")},
+        "clock": _clock(stats.clock_sample),
         "side_states": stats.side_states.as_dict(),
-        "bytes": {name: stats.sizes[name] for name in ("main", "side", "wire")},
+        "bytes": {name: stats.sizes[name] for name in ("main", "side", "wire", *_TELEMETRY)},
         "bpp": _bpp(stats.sizes["main"], main_sent, facts.height, facts.width),
         "side_bpp": _bpp(stats.sizes["side"], side_sent, facts.side_height, facts.side_width),
         "seconds": round(seconds, 3),
@@ -185,6 +223,12 @@ def describe(summary: dict[str, Any]) -> str:
         f"cloud     {frames['decoded']} decoded, {frames['dropped_by_cloud']} dropped, "
         f"{frames['failed']} failed, {frames['unsettled']} unsettled",
     ]
+    ways = summary["connections"]
+    if ways["lost"] or ways["refused"]:
+        lines.append(
+            f"link      {ways['opened']} connections, {ways['lost']} lost, {ways['refused']} refused; "
+            f"{frames['resent']} frames sent again"
+        )
     for place, counts in summary["dropped"].items():
         told = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
         if told:
@@ -201,16 +245,30 @@ def describe(summary: dict[str, Any]) -> str:
         f"bytes     main {sizes['main']}, side {sizes['side']}, on the wire {sizes['wire']}"
         + (f" ({', '.join(rates)})" if rates else "")
     )
+    raw, sent = (sizes[name] for name in _TELEMETRY)
+    if raw:
+        lines.append(f"telemetry {raw} bytes of records as {sent} ({100 * (1 - sent / raw):.0f} % saved)")
     if summary["fps"] is not None:
         lines.append(f"speed     {summary['fps']:.2f} frames/s over {summary['seconds']:.1f} s")
     if summary["latency_ms"]:
         lines.append(f"latency   {_spread(summary['latency_ms'])} (capture to ack)")
+    if summary["clock"]:
+        clock = summary["clock"]
+        lines.append(
+            f"clock     cloud {clock['offset_ms']:+.3f} ms ahead, round trip {clock['rtt_ms']:.3f} ms"
+        )
     if summary["encode_ms"]:
         told = ", ".join(
             f"{stage} {numbers['p50']:.1f}" for stage, numbers in summary["encode_ms"].items() if numbers
         )
         lines.append(f"encode    {told} (ms, p50)")
     return "\n".join(lines)
+
+
+def _clock(sample: ClockSample | None) -> dict[str, float] | None:
+    if sample is None:
+        return None
+    return {"offset_ms": round(sample.offset_ns / 1e6, 3), "rtt_ms": round(sample.rtt_ns / 1e6, 3)}
 
 
 def _spread(numbers: dict[str, float]) -> str:

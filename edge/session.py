@@ -2,87 +2,47 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
+from typing import Any
 
 from common.errors import CameraError, MdicError, ProtocolViolation, StreamError
-from common.stream.messages import Hello, Role
-from common.types import SideCodec, StereoFrame
+from common.stream.messages import Hello, Mode
+from common.stream.queue import BoundedQueue
+from common.stream.sender import Sender
+from common.types import StereoFrame
+from edge.courier import Call, Courier
+from edge.livesource import LiveSource
+from edge.outgoing import Outgoing
 from edge.pacing import Pacer
-from edge.pipeline import MainEncoder, Pipeline, ViewSizes
-from edge.ratecontrol import START_QUALITY, Load, RateController
+from edge.pipeline import Pipeline, ViewSizes
+from edge.plan import StreamParts, StreamPlan
+from edge.progress import Progress
+from edge.ratecontrol import START_QUALITY, Decision, Load, RateController
 from edge.report import StreamFacts, StreamStats, report
-from edge.sidecodec import SideCodecSpec, open_side_encoder
-from edge.uplink import Uplink
+from edge.sidecodec import SideEncoder, open_side_encoder
+from edge.telemetry import TelemetryPacker
+from edge.uplink import SEND_QUEUE_FRAMES
 
-if TYPE_CHECKING:
-    from edge.camera import Camera
+__all__ = ["StreamParts", "StreamPlan", "StreamSession"]
 
-_TICK_S = 0.1
-
-
-@dataclass(frozen=True)
-class StreamPlan:
-    """What `mdic-edge stream` was asked to do, checked.
-
-    Attributes:
-        quality: fixed index, or None to follow the load.
-        fps: frames a second, dropping what cannot keep up; 0: as fast as the cloud takes them, without drops.
-            None is the camera's own rate: a device drops, a recording or a street slows down instead.
-        frames: stop after that many; None goes on to the camera's end.
-        timeout_s: give up when the cloud is silent for that long while it owes an answer.
-    """
-
-    camera: str
-    cloud: str
-    vehicle: str
-    role: Role = Role.BOTH
-    quality: int | None = START_QUALITY
-    fps: float | None = None
-    frames: int | None = None
-    side_codec: SideCodecSpec = field(default_factory=lambda: SideCodecSpec(SideCodec.WEBP_LOSSLESS))
-    bundle: str | None = None
-    threads: int = 0
-    timeout_s: float = 60.0
-
-    @property
-    def wait(self) -> bool:
-        """Whether back-pressure slows the camera instead of dropping frames."""
-        return self.fps == 0 or (self.fps is None and not self.is_device)
-
-    @property
-    def pace_fps(self) -> float | None:
-        """Rate to ask of the camera; None for its own."""
-        return self.fps or None
-
-    @property
-    def is_device(self) -> bool:
-        """Whether the camera keeps its own time."""
-        return self.camera.startswith("v4l2:")
+TICK_S = 0.1
 
 
-@dataclass(frozen=True)
-class StreamParts:
-    """What a stream runs on; tests bring their own."""
-
-    camera: Camera
-    encoder: MainEncoder | None
-    bundle_id: bytes = b""
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 class StreamSession:
-    """One run of a camera into a cloud."""
+    """One run of a camera into a cloud; `edge.durable` has the run that keeps what it captures."""
 
-    def __init__(self, plan: StreamPlan, parts: StreamParts) -> None:
-        self.plan, self._parts = plan, parts
+    def __init__(self, plan: StreamPlan, parts: StreamParts, notice: Callable[[str], None] = _warn) -> None:
+        self.plan, self.parts, self.notice = plan, parts, notice
         self.stats = StreamStats()
         self.facts = StreamFacts(
             camera=plan.camera,
@@ -92,175 +52,259 @@ class StreamSession:
             quality="auto" if plan.quality is None else plan.quality,
             bundle=parts.bundle_id.hex() or None,
             side_codec=str(plan.side_codec) if plan.role.has_side else None,
+            mode=plan.mode.name.lower(),
         )
-        self._stop = threading.Event()
+        self.stopping = threading.Event()
+        self.began = False
+        """Whether there is something to report."""
         self.warnings: list[str] = []
 
     def stop(self) -> None:
         """Ask for an orderly end: capture nothing more, send the rest, wait for the acks."""
-        self._stop.set()
+        self.stopping.set()
 
     def summary(self, error: MdicError | None = None) -> dict[str, Any]:
         """Return the report of the run."""
         return report(self.facts, self.stats, error)
 
     def run(self) -> MdicError | None:
-        """Stream to the end; return what went wrong after the welcome, if anything.
+        """Stream to the end; return what went wrong once it had begun, if anything.
 
         Raises:
             MdicError: the stream could not begin.
         """
-        camera = self._parts.camera
         try:
-            frames = iter(camera.frames())
-            first = self._first_frame(frames)
-            sizes = self._sizes(first)
-            uplink = Uplink(self.plan.cloud, self._hello(sizes), self.stats, wait=self.plan.wait)
-            try:
-                self.facts.session = uplink.connect().session
-                return self._carry(uplink, sizes, chain([first], frames))
-            finally:
-                uplink.close()
-        finally:
-            camera.close()
+            if self.plan.mode is Mode.DURABLE:
+                from edge.durable import DurableRun
 
-    def _first_frame(self, frames: Iterator[StereoFrame]) -> StereoFrame:
+                return DurableRun(self).run()
+            return self._run_live()
+        finally:
+            self.parts.camera.close()
+
+    def _run_live(self) -> MdicError | None:
+        plan, stats = self.plan, self.stats
+        frames = iter(self.parts.camera.frames())
         first = next(frames, None)
         if first is None:
-            raise CameraError(self.plan.camera, "gave no frame at all")
-        return first
-
-    def _sizes(self, first: StereoFrame) -> ViewSizes:
-        """Return the sizes to announce; a view missing from the first frame is taken to be like the other."""
-        shapes = [(image.shape[0], image.shape[1]) for image in (first.main, first.side) if image is not None]
-        if not shapes:
-            raise CameraError(self.plan.camera, f"frame {first.seq} has no view at all")
-        role = self.plan.role
-        return ViewSizes(shapes[0] if role.has_main else None, shapes[-1] if role.has_side else None)
-
-    def _hello(self, sizes: ViewSizes) -> Hello:
-        plan, facts = self.plan, self.facts
-        facts.height, facts.width = sizes.main or (0, 0)
-        facts.side_height, facts.side_width = sizes.side or (0, 0)
-        return Hello(
-            vehicle=plan.vehicle,
-            role=plan.role,
-            bundle_id=self._parts.bundle_id,
-            height=facts.height,
-            width=facts.width,
-            side_height=facts.side_height,
-            side_width=facts.side_width,
-            side_codec=plan.side_codec.codec if plan.role.has_side else None,
-            frames_hint=self._frames_hint() or 0,
-            camera=self._parts.camera.name[:256],
+            raise CameraError(plan.camera, "gave no frame at all")
+        sizes = self.sizes(first)
+        stream_id = secrets.token_bytes(16)
+        self.facts.stream_id = stream_id.hex()
+        change = threading.Condition()
+        queue: BoundedQueue[Outgoing] = BoundedQueue(SEND_QUEUE_FRAMES, change)
+        sender = Sender(Mode.LIVE, wait=plan.wait)
+        source = LiveSource(queue, sender, change, stats, plan.deadline_ms)
+        control = RateController() if plan.quality is None and not plan.wait else None
+        courier = Courier(
+            plan.cloud,
+            _LiveDialer(source, self.hello(sizes, stream_id)),
+            sender,
+            change,
+            stats,
+            comes_back=plan.comes_back,
+            patience_s=plan.timeout_s,
+            listener=control,
+            credentials=plan.credentials,
+            notice=self.notice,
         )
+        try:
+            courier.connect()
+            self.facts.session, self.began = courier.session, True
+            side_encoder = self.side_encoder()
+            if side_encoder is not None:
+                source.request_keyframe = side_encoder.request_keyframe
+            quality = self._quality(control, queue, courier)
+            pipeline = self.pipeline(sizes, queue, side_encoder, quality)
+            courier.start()
+            self._carry(pipeline, courier, queue, sender, chain([first], frames))
+            if side_encoder is not None:
+                side_encoder.close()
+            self.warnings += pipeline.warnings
+            return self._verdict(pipeline, courier, sender)
+        finally:
+            source.discard()
+            courier.close()
 
-    def _frames_hint(self) -> int | None:
-        """Return how many frames will come, where that is known."""
-        camera = self._parts.camera
-        return len(camera) if isinstance(camera, Sized) else self.plan.frames
-
-    def _carry(self, uplink: Uplink, sizes: ViewSizes, frames: Iterable[StereoFrame]) -> MdicError | None:
+    def _carry(
+        self,
+        pipeline: Pipeline,
+        courier: Courier,
+        queue: BoundedQueue[Outgoing],
+        sender: Sender,
+        frames: Iterable[StereoFrame],
+    ) -> None:
         plan = self.plan
-        side_encoder = None
-        if plan.role.has_side:
-            side_encoder = open_side_encoder(plan.side_codec, plan.pace_fps or self._parts.camera.fps)
-        pipeline = Pipeline(
-            plan.camera,
-            sizes,
-            uplink.queue,
-            self.stats,
-            main_encoder=self._parts.encoder,
-            side_encoder=side_encoder,
-            quality=self._quality(uplink),
-            wait=plan.wait,
-            pacer=None if plan.fps == 0 or plan.is_device else Pacer(plan.pace_fps or self._parts.camera.fps),
-        )
-        with self._progress() as progress:
+        with self.progress() as progress:
             pipeline.start(frames)
-            while not (pipeline.done or uplink.done or self._stop.is_set()):
-                time.sleep(_TICK_S)
+            while not (pipeline.done or courier.done or self.stopping.is_set()):
+                time.sleep(TICK_S)
                 progress.update_to(self.stats)
-                if plan.wait and uplink.window_full and uplink.silence_s > plan.timeout_s:
-                    uplink.give_up(self._silent())
+                if plan.wait and sender.window_full and courier.progress_s > plan.timeout_s:
+                    courier.give_up(self._silent(sender))
             pipeline.stop()
+            if courier.done:
+                for left in queue.abort():
+                    self.stats.dropped("shutdown", main=left.main is not None, side=left.side is not None)
             if not pipeline.join(plan.timeout_s):
-                uplink.give_up(
+                courier.give_up(
                     StreamError(f"encoding did not finish within {plan.timeout_s:g} s of the stop")
                 )
-            uplink.finish()
-            self._await_end(uplink, progress)
-        if side_encoder is not None:
-            side_encoder.close()
-        self.warnings += pipeline.warnings
-        return self._verdict(pipeline, uplink)
+            queue.close()
+            courier.restart_patience()
+            begun = time.monotonic()
+            while not courier.wait_done(TICK_S):
+                progress.update_to(self.stats)
+                over = self.stopping.is_set() and time.monotonic() - begun > plan.timeout_s
+                if over or courier.progress_s > plan.timeout_s:
+                    courier.give_up(self._silent(sender))
 
-    def _await_end(self, uplink: Uplink, progress: _Progress) -> None:
-        """Wait for the last acks and the goodbye; a silent cloud or a stop that takes too long ends it."""
-        begun = time.monotonic()
-        while not uplink.wait_done(_TICK_S):
-            progress.update_to(self.stats)
-            over = self._stop.is_set() and time.monotonic() - begun > self.plan.timeout_s
-            if over or uplink.silence_s > self.plan.timeout_s:
-                uplink.give_up(self._silent())
+    def _silent(self, sender: Sender) -> MdicError:
+        timeout = f"{self.plan.timeout_s:g} s"
+        return ProtocolViolation(f"{sender.in_flight} frames sent have no ack {timeout} later; gave up")
 
-    def _silent(self) -> MdicError:
-        left = self.stats.unsettled
-        return ProtocolViolation(f"{left} frames sent have no ack {self.plan.timeout_s:g} s later; gave up")
-
-    def _verdict(self, pipeline: Pipeline, uplink: Uplink) -> MdicError | None:
+    def _verdict(self, pipeline: Pipeline, courier: Courier, sender: Sender) -> MdicError | None:
         """Return the error that a run ends with, the earliest cause first.
 
         Raises:
-            Exception: a defect in the pipeline, as it is.
+            Exception: a defect, as it is.
         """
-        if pipeline.failure is not None and not isinstance(pipeline.failure, MdicError):
-            raise pipeline.failure
-        error = uplink.failure or pipeline.failure
-        if error is not None:
-            return error
+        for defect in (courier.defect, pipeline.failure):
+            if defect is not None and not isinstance(defect, MdicError):
+                raise defect
+        failure = pipeline.failure if isinstance(pipeline.failure, MdicError) else None
+        return courier.failure or failure or self.failed_frames()
+
+    # --- shared with the durable run ------------------------------------------------------------------------
+
+    def failed_frames(self) -> MdicError | None:
+        """Return the error for frames that the cloud could not decode, if there were any."""
         failed = self.stats.frames["failed"]
-        if failed:
-            return StreamError(
-                f"{failed} frames failed in the cloud: {next(iter(self.stats.cloud_drops.as_dict()))}"
-            )
-        if self.stats.unsettled:
-            return ProtocolViolation(f"goodbye with {self.stats.unsettled} frames unsettled")
-        return None
+        if not failed:
+            return None
+        return StreamError(
+            f"{failed} frames failed in the cloud: {next(iter(self.stats.cloud_drops.as_dict()), 'no reason')}"
+        )
 
-    def _quality(self, uplink: Uplink) -> Callable[[], int]:
-        fixed = self.plan.quality
-        if fixed is None and self.plan.wait:
-            fixed = START_QUALITY  # full queues are the normal state then: there is no load to follow
-        if fixed is not None:
-            return lambda: fixed
-        control = RateController()
+    def sizes(self, first: StereoFrame) -> ViewSizes:
+        """Return the sizes to announce; a view missing from the first frame is taken to be like the other.
 
-        def follow() -> int:
-            load = Load(len(uplink.queue), uplink.queue.capacity, uplink.lag_ms())
-            return control.update(self.stats.clock(), load)
+        Raises:
+            CameraError: there is no view at all.
+        """
+        plan, facts = self.plan, self.facts
+        shapes = [(image.shape[0], image.shape[1]) for image in (first.main, first.side) if image is not None]
+        if not shapes:
+            raise CameraError(plan.camera, f"frame {first.seq} has no view at all")
+        sizes = ViewSizes(
+            shapes[0] if plan.role.has_main else None, shapes[-1] if plan.role.has_side else None
+        )
+        facts.height, facts.width = sizes.main or (0, 0)
+        facts.side_height, facts.side_width = sizes.side or (0, 0)
+        return sizes
+
+    def hello(self, sizes: ViewSizes, stream_id: bytes) -> Hello:
+        """Return a live stream's hello."""
+        plan = self.plan
+        height, width = sizes.main or (0, 0)
+        side_height, side_width = sizes.side or (0, 0)
+        return Hello(
+            vehicle=plan.vehicle,
+            role=plan.role,
+            bundle_id=self.parts.bundle_id,
+            height=height,
+            width=width,
+            side_height=side_height,
+            side_width=side_width,
+            side_codec=plan.side_codec.codec if plan.role.has_side else None,
+            frames_hint=self.frames_hint() or 0,
+            camera=self.parts.camera.name[:256],
+            mode=plan.mode,
+            stream_id=stream_id,
+            deadline_ms=plan.deadline_ms,
+        )
+
+    def frames_hint(self) -> int | None:
+        """Return how many frames will come, where that is known."""
+        camera = self.parts.camera
+        return len(camera) if isinstance(camera, Sized) else self.plan.frames
+
+    def side_encoder(self) -> SideEncoder | None:
+        """Return the encoder of the side view, if one is sent."""
+        plan = self.plan
+        if not plan.role.has_side:
+            return None
+        return open_side_encoder(plan.side_codec, plan.pace_fps or self.parts.camera.fps)
+
+    def pipeline(
+        self,
+        sizes: ViewSizes,
+        queue: BoundedQueue[Outgoing],
+        side_encoder: SideEncoder | None,
+        quality: Callable[[], Decision],
+    ) -> Pipeline:
+        """Return the way from the camera to `queue`."""
+        plan, camera = self.plan, self.parts.camera
+        return Pipeline(
+            plan.camera,
+            sizes,
+            queue,
+            self.stats,
+            main_encoder=self.parts.encoder,
+            side_encoder=side_encoder,
+            quality=quality,
+            wait=plan.wait,
+            pacer=None if plan.fps == 0 or plan.is_device else Pacer(plan.pace_fps or camera.fps),
+            deadline_ms=plan.deadline_ms,
+            packer=self._packer(),
+            counts=plan.mode is Mode.LIVE,
+        )
+
+    def _packer(self) -> TelemetryPacker | None:
+        """Return what gathers the rig's records; they travel with the main view."""
+        if not (self.plan.telemetry and self.plan.role.has_main):
+            return None
+        return TelemetryPacker.for_mode(self.plan.mode, self.parts.codec, self.stats)
+
+    def _quality(
+        self, control: RateController | None, queue: BoundedQueue[Outgoing], courier: Courier
+    ) -> Callable[[], Decision]:
+        if control is None:
+            return self.fixed_quality()
+
+        def follow() -> Decision:
+            return control.decide(self.stats.clock(), Load(len(queue), queue.capacity, courier.lag_ms()))
 
         return follow
 
+    def fixed_quality(self) -> Callable[[], Decision]:
+        """Return the decision for every frame where there is no load to follow: full queues are normal then."""
+        decision = Decision(START_QUALITY if self.plan.quality is None else self.plan.quality)
+        return lambda: decision
+
     @contextmanager
-    def _progress(self) -> Iterator[_Progress]:
-        bar = tqdm(total=self._frames_hint(), unit="frame", file=sys.stderr, disable=not sys.stderr.isatty())
+    def progress(self) -> Iterator[Progress]:
+        """Show a bar on a terminal while something goes on."""
+        progress = Progress(self.frames_hint())
         try:
-            yield _Progress(bar)
+            yield progress
         finally:
-            bar.close()
+            progress.close()
 
 
-class _Progress:
-    """Show counters on a terminal."""
+class _LiveDialer:
+    """Connect as often as it takes, always with the same hello."""
 
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
+    def __init__(self, source: LiveSource, hello: Hello) -> None:
+        self.source = source
+        self._hello = hello
 
-    def update_to(self, stats: StreamStats) -> None:
-        """Show where the stream is."""
-        drops = stats.main_drops.total + stats.side_drops.total + stats.frames["dropped_by_cloud"]
-        self._bar.set_postfix(
-            sent=stats.frames["main_sent"] or stats.frames["side_sent"], dropped=drops, refresh=False
-        )
-        self._bar.update(max(0, (stats.acked or stats.frames["side_sent"]) - self._bar.n))
+    def dial(self, over: Callable[[], bool]) -> Call:
+        """Return the connection."""
+        return Call(self._hello)
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def hung_up(self, failure: MdicError | None) -> None:
+        """Do nothing: what was in flight is lost, and stays counted as unsettled."""

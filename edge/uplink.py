@@ -1,89 +1,133 @@
-"""Carry encoded frames to the cloud over one gRPC connection and take its acks (proto/TRANSPORT.md)."""
+"""Carry encoded frames to the cloud over one gRPC connection and take its answers (proto/TRANSPORT.md)."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
 from common.errors import CloudUnreachable, MdicError, PeerRejected, ProtocolViolation
-from common.pb import ingest_pb2
-from common.pb.ingest_pb2_grpc import IngestStub
-from common.stream.convert import downlink_from_pb, uplink_to_pb
-from common.stream.limits import LIMITS, WIRE_VERSION, StreamLimits, client_options
+from common.stream.clock import ClockEstimator, ClockSample
+from common.stream.heartbeat import Heartbeat
+from common.stream.limits import LIMITS, StreamLimits
 from common.stream.messages import (
     Ack,
     DownlinkMessage,
     End,
     Fault,
-    Goodbye,
     Hello,
+    Hint,
     MainFrame,
+    Ping,
+    Pong,
     SideFrame,
+    Status,
+    Telemetry,
     Welcome,
 )
-from common.stream.queue import BoundedQueue, Closed
-from edge.report import StreamStats
+from common.stream.queue import Closed
+from common.stream.sender import Sender
+from common.stream.wire import parse_downlink, serialize_uplink
+from edge.credentials import Credentials, open_channel, tls_problem
+from edge.outgoing import Dispatch, Source
+from edge.report import StreamStats, wire_bytes
 
 CONNECT_TIMEOUT_S = 10.0
 SEND_QUEUE_FRAMES = 16
+METHOD = "/mdic.stream.v1.Ingest/Push"
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+_IDLE_S = 1.0
 
 
-@dataclass(frozen=True)
-class Outgoing:
-    """One captured frame, encoded: either view may be missing. `taken_ns` is the edge's monotonic clock."""
+class Listener(Protocol):
+    """What wants to know how the connection is doing: the rate controller."""
 
-    taken_ns: int
-    main: MainFrame | None
-    side: SideFrame | None
+    def on_sent(
+        self, now_ns: int, seq: int, size: int, *, quality: int | None = None, main_bytes: int | None = None
+    ) -> None:
+        """Note that frame `seq` is on its way."""
+
+    def on_ack(self, now_ns: int, seq: int, cloud_ms: float = 0.0) -> None:
+        """Note the ack of frame `seq`."""
+
+    def on_hint(self, now_ns: int, hint: Hint) -> None:
+        """Take the cloud's word on its own queue."""
+
+    def on_reset(self, now_ns: int) -> None:
+        """Forget what was under way."""
 
 
 class Uplink:
-    """Send what is in `queue`, oldest first, until `finish`.
+    """Send what `source` gives until that ends, over one connection; a later one needs another object.
 
     Two threads serve a connection: gRPC's own pulls messages out of `_requests` as fast as flow control lets
-    it, and one of ours reads the answers. With `wait` the window of the welcome is respected: `_requests`
-    holds back main frames, the queue fills, and whoever fills it has to wait.
+    it, and one of ours reads the answers. What may be sent, and what an answer means, is the sender's business.
     """
 
     def __init__(
         self,
         address: str,
         hello: Hello,
+        source: Source,
+        sender: Sender,
+        change: threading.Condition,
         stats: StreamStats,
         *,
-        wait: bool = False,
+        oldest: int = 0,
+        listener: Listener | None = None,
         limits: StreamLimits = LIMITS,
+        credentials: Credentials | None = None,
     ) -> None:
+        """Prepare; `connect` begins.
+
+        Args:
+            address: HOST:PORT of the cloud.
+            hello: what to say first.
+            source: where the frames come from.
+            sender: the session machine, idle.
+            change: guards the sender; notified when it changes.
+            stats: counts what happens.
+            oldest: durable: number of the first frame that the edge still holds.
+            listener: wants to know.
+            limits: of the messages.
+            credentials: files that say who we are.
+        """
         self.address, self.hello = address, hello
-        self.queue: BoundedQueue[Outgoing] = BoundedQueue(SEND_QUEUE_FRAMES)
-        self._stats, self._wait, self._limits = stats, wait, limits
+        self._source, self._sender, self._change, self._stats = source, sender, change, stats
+        self._oldest, self._listener = oldest, listener
+        self._limits, self._credentials = limits, credentials
         self._welcome: Welcome | None = None
         self._failure: MdicError | None = None
         self._fault: Fault | None = None
-        self._goodbye: Goodbye | None = None
-        self._in_flight: dict[int, int] = {}  # seq -> taken_ns, in the order sent
-        self._change = threading.Condition()  # guards the five above
-        self._answered_ns = stats.clock()
+        self._taken: dict[int, int | None] = {}  # number on the wire -> when captured
+        self._sent = {"main": 0, "side": 0}
+        self._heartbeat = Heartbeat(stats.clock())
+        self._clock = ClockEstimator()
+        self._ended = False
         self._done = threading.Event()
         self._channel: grpc.Channel | None = None
         self._call: Any = None
+        self.unkept = ""
+        """Why the cloud could not keep a frame, when it said so."""
 
     def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> Welcome:
         """Open the connection and return the cloud's welcome.
 
         Raises:
             CloudUnreachable: nobody answers within `timeout_s`.
+            CredentialsError: a certificate, key or token cannot be used.
             PeerRejected: the cloud refuses the hello.
             ProtocolViolation: the answer is no welcome we know.
         """
-        self._channel = grpc.insecure_channel(self.address, options=client_options(self._limits))
-        self._call = IngestStub(self._channel).Push(self._requests())
+        self._channel = open_channel(self.address, self._credentials, self._limits)
+        with self._change:
+            self._sender.greet()
+        # Bytes in, bytes out: what they mean is checked where the errors are ours.
+        push = self._channel.stream_stream(METHOD, request_serializer=None, response_deserializer=None)
+        self._call = push(self._requests())
         threading.Thread(target=self._receive, name="uplink-acks", daemon=True).start()
         with self._change:
             self._change.wait_for(lambda: self._welcome or self._done.is_set(), timeout_s)
@@ -104,30 +148,15 @@ class Uplink:
         return self._done.is_set()
 
     @property
-    def goodbye(self) -> Goodbye | None:
-        """Return the cloud's last word, when it came."""
-        return self._goodbye
+    def lost(self) -> bool:
+        """Whether the cloud leaves heartbeats unanswered for too long."""
+        return self._heartbeat.lost(self._stats.clock())
 
     @property
-    def window_full(self) -> bool:
-        """Whether `max_in_flight` frames or more wait for their ack."""
-        return self._welcome is not None and len(self._in_flight) >= self._welcome.max_in_flight
-
-    @property
-    def silence_s(self) -> float:
-        """Return the time since the cloud said anything."""
-        return (self._stats.clock() - self._answered_ns) / 1e9
-
-    def lag_ms(self) -> float:
-        """Return the age of the oldest frame sent and not acknowledged; 0 without one."""
+    def clock(self) -> ClockSample | None:
+        """Return the estimate of the cloud's clock against ours."""
         with self._change:
-            oldest = next(iter(self._in_flight.values()), None)
-        return 0.0 if oldest is None else (self._stats.clock() - oldest) / 1e6
-
-    def finish(self) -> None:
-        """Send what is still queued, then the end."""
-        self.queue.close()
-        self._answered_ns = self._stats.clock()
+            return self._clock.best(self._stats.clock())
 
     def wait_done(self, timeout_s: float) -> bool:
         """Wait until the connection has ended; return whether it has."""
@@ -141,8 +170,8 @@ class Uplink:
         self._done.wait(1.0)
 
     def close(self) -> None:
-        """Free the connection; what is queued is counted as dropped."""
-        self._discard()
+        """Free the connection."""
+        self._done.set()
         if self._call is not None:
             self._call.cancel()
         if self._channel is not None:
@@ -150,57 +179,70 @@ class Uplink:
 
     # --- out ------------------------------------------------------------------------------------------------
 
-    def _requests(self) -> Iterator[ingest_pb2.Uplink]:
+    def _requests(self) -> Iterator[bytes]:
         """Yield the connection's messages; runs in gRPC's thread, paced by flow control."""
-        yield uplink_to_pb(self.hello)
+        yield serialize_uplink(self.hello)
         with self._change:
             self._change.wait_for(lambda: self._welcome or self._done.is_set())
-        last_side: int | None = None
         while not self._done.is_set():
+            due_s = self._heartbeat.due_in_s(self._stats.clock())
+            if due_s <= 0:
+                yield self._ping()
+                continue
             try:
-                item = self.queue.get()
+                dispatch = self._source.next(min(due_s, _IDLE_S), self._done.is_set)
             except Closed:
                 break
-            if item is None:
-                continue
-            side = item.side
-            if side is not None and not side.keyframe and side.reference_seq != last_side:
-                # The frame it builds on was dropped: sending it would only cost bytes.
-                self._stats.dropped("send_queue", main=False, side=True)
-                side = None
-            if side is not None:
-                last_side = side.seq
-                yield self._count(side)
-            if item.main is not None and self._take_window(item):
-                yield self._count(item.main)
-        if not self._done.is_set():
-            yield uplink_to_pb(self._end())
-
-    def _take_window(self, item: Outgoing) -> bool:
-        """Note a main frame as in flight, once there is room if that is asked for; False when all is over."""
-        if item.main is None:
-            return False
+            if dispatch is not None:
+                yield from self._messages(dispatch)
         with self._change:
-            if self._wait:
-                self._change.wait_for(lambda: not self.window_full or self._done.is_set())
-            if self._done.is_set():
-                self._stats.dropped("shutdown", main=True, side=False)
-                return False
-            self._in_flight[item.main.seq] = item.taken_ns
-        return True
+            ending = not self._done.is_set() and self._sender.may_end
+            if ending:
+                self._sender.ended()
+        if ending:
+            yield serialize_uplink(self._end())
 
-    def _count(self, frame: MainFrame | SideFrame) -> ingest_pb2.Uplink:
-        message = uplink_to_pb(frame)
-        self._stats.sent(frame, message.ByteSize())
-        return message
+    def _ping(self) -> bytes:
+        with self._change:
+            now_ns = self._stats.clock()
+            best = self._clock.best(now_ns)
+            self._heartbeat.ping(now_ns)
+        # A round trip of 0 would say that there is no estimate.
+        return serialize_uplink(
+            Ping(now_ns) if best is None else Ping(now_ns, best.offset_ns, max(best.rtt_ns, 1))
+        )
+
+    def _messages(self, dispatch: Dispatch) -> Iterator[bytes]:
+        """Yield the messages of a dispatch, counted."""
+        coded = [(message, serialize_uplink(message)) for message in dispatch.messages]
+        main = dispatch.messages[-1]
+        if isinstance(main, MainFrame):
+            self._taken[main.seq] = dispatch.taken_ns
+            if dispatch.again:
+                self._stats.frames.add("resent")
+            if self._listener is not None:
+                size = sum(wire_bytes(len(data)) for _, data in coded)
+                quality, packet = dispatch.quality, len(main.packet)
+                self._listener.on_sent(
+                    self._stats.clock(), main.seq, size, quality=quality, main_bytes=packet
+                )
+        for message, data in coded:
+            self._count(message, len(data))
+            yield data
+
+    def _count(self, message: Telemetry | SideFrame | MainFrame, size: int) -> None:
+        if isinstance(message, Telemetry):
+            self._stats.sent_telemetry(size)
+        else:
+            self._sent["main" if isinstance(message, MainFrame) else "side"] += 1
+            self._stats.sent(message, size)
 
     def _end(self) -> End:
-        stats = self._stats
         return End(
-            main_frames=stats.frames["main_sent"],
-            side_frames=stats.frames["side_sent"],
-            main_dropped=stats.drop_counts("main"),
-            side_dropped=stats.drop_counts("side"),
+            main_frames=self._sent["main"],
+            side_frames=self._sent["side"],
+            main_dropped=self._stats.drop_counts("main"),
+            side_dropped=self._stats.drop_counts("side"),
         )
 
     # --- in -------------------------------------------------------------------------------------------------
@@ -208,9 +250,12 @@ class Uplink:
     def _receive(self) -> None:
         """Take the cloud's answers until the connection ends; runs in a thread of its own."""
         try:
-            for raw in self._call:
-                self._take(downlink_from_pb(raw, self._limits))
-            if self._goodbye is None and self._failure is None:
+            for data in self._call:
+                message = parse_downlink(data, self._limits)
+                with self._change:
+                    self._take(message)
+                    self._change.notify_all()
+            if not self._ended and self._failure is None:
                 raise ProtocolViolation("the cloud ended the connection without a goodbye")
         except grpc.RpcError as error:
             self._fail(self._translate(error))
@@ -221,7 +266,6 @@ class Uplink:
             with self._change:
                 self._done.set()
                 self._change.notify_all()
-            self._discard()
 
     def _take(self, message: DownlinkMessage) -> None:
         """Act on one answer.
@@ -229,38 +273,47 @@ class Uplink:
         Raises:
             ProtocolViolation: it has no place here.
         """
-        self._answered_ns = self._stats.clock()
+        now_ns = self._stats.clock()
+        self._heartbeat.heard(now_ns)
         if isinstance(message, Fault):
             self._fault = message
             self._fail(self._translate_fault(message))
         elif isinstance(message, Welcome):
-            if self._welcome is not None:
-                raise ProtocolViolation("a second welcome")
-            if message.wire_version != WIRE_VERSION:
-                raise ProtocolViolation(
-                    f"the cloud speaks wire version {message.wire_version}, we {WIRE_VERSION}"
-                )
-            with self._change:
-                self._welcome = message
-                self._change.notify_all()
+            self._source.resumed(self._sender.connected(message, self._oldest))
+            self._welcome = message
         elif self._welcome is None:
             raise ProtocolViolation(f"{type(message).__name__.lower()} before the welcome")
         elif isinstance(message, Ack):
-            self._settle(message)
+            self._settle(message, now_ns)
+        elif isinstance(message, Pong):
+            if self._heartbeat.pong(message.edge_ns):
+                self._clock.add(message.edge_ns, message.received_ns, message.sent_ns, now_ns)
+        elif isinstance(message, Hint):
+            self._sender.hinted(message)
+            if self._listener is not None:
+                self._listener.on_hint(now_ns, message)
         else:
-            self._goodbye = message
+            self._sender.goodbye()
+            self._ended = True
 
-    def _settle(self, ack: Ack) -> None:
-        with self._change:
-            taken_ns = self._in_flight.pop(ack.seq, None)
-            self._change.notify_all()
-        if taken_ns is None:
-            raise ProtocolViolation(f"ack of frame {ack.seq}, which was not sent or is settled already")
-        self._stats.acknowledged(ack, (self._stats.clock() - taken_ns) / 1e6)
+    def _settle(self, ack: Ack, now_ns: int) -> None:
+        settled = self._sender.acked(ack)
+        self._source.settled(settled)
+        taken_ns = self._taken.get(ack.seq)
+        number = ack.seq - self._sender.wire(0)
+        for known in (*settled.kept, *settled.failed, *settled.dropped):
+            self._taken.pop(self._sender.wire(known), None)
+        if ack.status is Status.UNKEPT and self._sender.wants_reconnect:
+            self.unkept = ack.detail or "no reason given"
+        if number in (*settled.kept, *settled.failed, *settled.dropped):
+            self._stats.acknowledged(ack, None if taken_ns is None else (now_ns - taken_ns) / 1e6)
+        self._stats.frames.add("held", len(settled.kept) - (number in settled.kept))
+        if self._listener is not None:
+            self._listener.on_ack(now_ns, ack.seq, ack.queue_ms + ack.decode_ms)
 
     def _fail(self, why: MdicError) -> None:
         with self._change:
-            if self._failure is None and self._goodbye is None:
+            if self._failure is None and not self._ended:
                 self._failure = why
 
     def _translate_fault(self, fault: Fault) -> MdicError:
@@ -275,10 +328,6 @@ class Uplink:
         code, details = error.code(), error.details() or ""
         if code in _UNREACHABLE:
             told = re.search(r"Failed to connect to remote host: (?:connect: )?(.*)", details)
-            return CloudUnreachable(self.address, told.group(1) if told else details or code.name)
+            why = tls_problem(details) or (told.group(1) if told else details or code.name)
+            return CloudUnreachable(self.address, why)
         return PeerRejected(code.name, details or "no details")
-
-    def _discard(self) -> None:
-        """Empty the queue for good and count what was in it."""
-        for item in self.queue.abort():
-            self._stats.dropped("shutdown", main=item.main is not None, side=item.side is not None)

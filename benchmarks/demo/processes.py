@@ -29,8 +29,10 @@ class Cloud:
     Its output goes to `log`; SIGTERM at the end lets it decode what it holds and close its sinks.
     """
 
-    def __init__(self, arguments: Sequence[str], root: Path, log: Path) -> None:
-        command = [sys.executable, "-m", "cloud", "serve", "--listen", "127.0.0.1:0", *arguments]
+    def __init__(
+        self, arguments: Sequence[str], root: Path, log: Path, program: Sequence[str] = ("-m", "cloud")
+    ) -> None:
+        command = [sys.executable, *program, "serve", "--listen", "127.0.0.1:0", *arguments]
         self._log = log
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._process = subprocess.Popen(
@@ -50,6 +52,11 @@ class Cloud:
     ) -> None:
         """Stop the process on every way out of the block."""
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
 
     def address(self) -> str:
         """Return HOST:PORT as soon as the cloud says where it listens.

@@ -6,20 +6,27 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cloud.engine.base import Engine
 from cloud.engine.null import NullEngine
 from cloud.pairing import PairingLimits
-from cloud.sinks.base import Sink, SinkWriter, open_sink
+from cloud.security.files import TlsFiles
+from cloud.sinks.base import Sink, open_sink
+from cloud.sinks.writer import SinkWriter
 from cloud.totals import Totals
+from common.address import is_loopback
 from common.bundle import Bundle
 from common.errors import MissingDependency, UsageError
+from common.telemetry import TelemetryCodec
+from common.telemetry.dictionary import SHIPPED, open_codec
 
 LOG = logging.getLogger(__name__)
 
@@ -38,6 +45,8 @@ class ServeOptions:
     steps: int | None = None
     grace_s: float = 30.0
     temporal: bool = True
+    tls: TlsFiles | None = None
+    tokens: Path | None = None
 
 
 def add_parser(commands: Any) -> None:
@@ -89,6 +98,22 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--grace", type=float, default=30.0, metavar="S", help="time to decode the rest when stopped"
     )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="certificate of this server; turns TLS on"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="private key of --tls-cert")
+    parser.add_argument(
+        "--tls-client-ca",
+        type=Path,
+        metavar="FILE",
+        help="mutual TLS: callers need a certificate of this CA that names their vehicle",
+    )
+    parser.add_argument(
+        "--tokens",
+        type=Path,
+        metavar="FILE",
+        help="ask for a token on every call; keys, revoked tokens and quotas; read again when it changes",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -100,8 +125,11 @@ def run(options: argparse.Namespace) -> int:
         UsageError: an option makes no sense.
         PortInUse: the address is taken.
         BundleError: the bundle cannot be used.
+        CredentialsError: a certificate, key or tokens file cannot be used.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # gRPC's own notes, one for each failed handshake of anybody: for whoever asks for them. Read when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     host, port = parse_address(options.listen)
     for name in ("tolerance_ms", "side_wait_ms", "grace"):
         if not 0 <= getattr(options, name) <= 3_600_000:
@@ -122,8 +150,12 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
         grace_s=options.grace,
         temporal=options.temporal,
+        tls=TlsFiles.of_options(options.tls_cert, options.tls_key, options.tls_client_ca),
+        tokens=options.tokens,
     )
-    sinks = [open_sink(spec) for spec in options.sink]
+    # A gateway that serves any bundle knows at least the dictionary that bundles come with.
+    codec = TelemetryCodec(SHIPPED.read_bytes()) if bundle is None else open_codec(bundle)
+    sinks = [open_sink(spec, codec) for spec in options.sink]
     totals = asyncio.run(
         serve(serve_options, lambda: _engine(options, bundle), sinks, announce=lambda a: print(a, flush=True))
     )
@@ -155,14 +187,16 @@ async def serve(
         MdicError: what `make_engine` raises.
     """
     try:
+        from cloud.mainview import Rooms
         from cloud.registry import Registry
         from cloud.scheduler import Scheduler
+        from cloud.security.opening import open_security
         from cloud.server import StreamServer
-        from cloud.sessions import Rooms
         from cloud.temporal.stage import TemporalStage
     except ModuleNotFoundError as error:
-        if error.name == "grpc":
-            raise MissingDependency("grpcio", "cloud") from error
+        packages = {"grpc": "grpcio", "jwt": "pyjwt", "cryptography": "cryptography"}
+        if error.name in packages:
+            raise MissingDependency(packages[error.name], "cloud") from error
         raise
     stop = stop or _stop_on_signals()
     totals = Totals()
@@ -172,8 +206,12 @@ async def serve(
     engine: Engine | None = None
     work: asyncio.Task[None] | None = None
     try:
-        server = StreamServer()
-        port = server.bind(options.host, options.port)  # before the engine, which takes seconds to open
+        guard, credentials = open_security(options.tls, options.tokens)
+        if guard is not None and credentials is None and not is_loopback(options.host):
+            LOG.warning("tokens without TLS: whoever can listen on the way can take them; see --tls-cert")
+        server = StreamServer(guard=guard)
+        # Before the engine, which takes seconds to open.
+        port = server.bind(options.host, options.port, credentials)
         engine = await asyncio.to_thread(make_engine)
         scheduler = Scheduler(engine, gate=writer.room, temporal=temporal)
         rooms = Rooms(scheduler, writer, side_threads, totals, options.pairing, options.steps)

@@ -44,7 +44,7 @@ class SideFeed:
         target: SideTarget,
         threads: Executor,
         arrived: Callable[[], None],
-        failed: Callable[[str, str], None],
+        failed: Callable[[int | None, MdicError | None, str], None],
     ) -> None:
         """Prepare.
 
@@ -53,7 +53,8 @@ class SideFeed:
             target: where views go.
             threads: where decoding runs.
             arrived: called after each frame, decoded or not.
-            failed: called with the message and the kind of error when a frame was lost.
+            failed: called when a frame was lost, with its capture time (None at the end of a stream), the error (None
+                for a defect of ours) and its kind.
         """
         self._decoder, self._target, self._threads = decoder, target, threads
         self._arrived, self._failed = arrived, failed
@@ -80,7 +81,7 @@ class SideFeed:
         """Wait until every frame received is decoded, also those that the decoder held back."""
         while self._task is not None and not self._task.done():
             await asyncio.shield(self._task)
-        for view in await self._run(self._decoder.flush) or []:
+        for view in await self._run(None, self._decoder.flush) or []:
             self._target.add_side(view)
         self._arrived()
 
@@ -98,18 +99,20 @@ class SideFeed:
             self._bytes -= len(packet.data)
             self._room.set()
             try:
-                for view in await self._run(self._decoder.decode, packet) or []:
+                for view in await self._run(packet.capture_ns, self._decoder.decode, packet) or []:
                     self._target.add_side(view)
             finally:
                 self._target.resolve_side(packet.capture_ns)
             self._arrived()
 
-    async def _run(self, call: Callable[..., list[SideView]], *arguments: Any) -> list[SideView] | None:
+    async def _run(
+        self, capture_ns: int | None, call: Callable[..., list[SideView]], *arguments: Any
+    ) -> list[SideView] | None:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
         except MdicError as error:
-            self._failed(str(error), type(error).__name__)
+            self._failed(capture_ns, error, type(error).__name__)
         except Exception as error:
             LOG.exception("decoding a side frame failed")
-            self._failed("internal error", type(error).__name__)
+            self._failed(capture_ns, None, type(error).__name__)
         return None

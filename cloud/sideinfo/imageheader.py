@@ -10,21 +10,38 @@ from common.errors import CorruptPayload, Truncated
 
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset(range(0xD0, 0xD8)) | {0x01}
+_MAX_JPEG_MARKERS = 1024
+"""Markers and fill bytes before the frame header; without a bound 16 MiB of them cost seconds."""
+_JPEG_SEGMENT_MARKERS = frozenset(range(0xC0, 0xD0)) | frozenset(range(0xE0, 0xF0)) | {0xDB, 0xDC, 0xDD, 0xFE}
+_MAX_JPEG_SCANS = 64
+"""A progressive image has about ten; each costs a pass over the whole picture, however few bytes it has."""
+_WEBP_PASSED = frozenset({b"ICCP", b"ALPH", b"EXIF", b"XMP "})
+_MAX_WEBP_CHUNKS = 16
 _HEVC_SPS = 33
+_MAX_SPS = 16
+"""As many as a stream can tell apart (H.265, 7.4.3.2.1)."""
 _MAX_SPS_BYTES = 4096
+_MAX_NAL_UNITS = 1024
+"""In one access unit: 600 slices at the highest level, parameter sets and messages beside them."""
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
     """Return (height, width) of a JPEG image from its frame header.
 
     Raises:
-        CorruptPayload: the bytes are no JPEG image.
+        CorruptPayload: the bytes are no JPEG image, or one of too many scans.
         Truncated: they end before the frame header.
     """
     if data[:2] != b"\xff\xd8":
         raise CorruptPayload(f"side view is no JPEG image: starts with {data[:4]!r}")
-    at = 2
+    # Inside coded data 0xff is never followed by 0xda, so this counts scans (and those of a thumbnail).
+    if data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
+        raise CorruptPayload(f"side view: JPEG image of more than {_MAX_JPEG_SCANS} scans")
+    at, markers = 2, 0
     while at + 4 <= len(data):
+        markers += 1
+        if markers > _MAX_JPEG_MARKERS:
+            raise CorruptPayload(f"side view: {_MAX_JPEG_MARKERS} JPEG markers without a frame header")
         if data[at] != 0xFF:
             raise CorruptPayload(f"side view: JPEG marker expected at byte {at}, found 0x{data[at]:02x}")
         marker = data[at + 1]
@@ -35,7 +52,8 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
             at += 2
             continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or marker == 0xDA:
+        # What is no segment must not be passed over like one: a decoder would find another header inside.
+        if length < 2 or marker not in _JPEG_SEGMENT_MARKERS:
             break
         if marker in _JPEG_SIZE_MARKERS:
             if at + 9 > len(data):
@@ -48,30 +66,49 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """Return (height, width) of a WebP still image from its first chunk.
+    """Return (height, width) of a WebP still image from the header of the image itself.
 
     Raises:
-        CorruptPayload: the bytes are no WebP image, or an animation.
+        CorruptPayload: the bytes are no WebP image, an animation, or a canvas of another size than its image.
         Truncated: they end before the size.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise CorruptPayload(f"side view is no WebP image: starts with {data[:4]!r}")
     if len(data) < 30:
         raise Truncated(30, len(data))
-    chunk = data[12:16]
+    if data[12:16] != b"VP8X":
+        return _webp_image_size(data, 12)
+    if data[20] & 0x02:
+        raise CorruptPayload("side view: animated WebP")
+    canvas = int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
+    at = 20 + int.from_bytes(data[16:20], "little")
+    for _ in range(_MAX_WEBP_CHUNKS):
+        if data[at : at + 4] not in _WEBP_PASSED:
+            break
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
+    image = _webp_image_size(data, at)
+    if image != canvas:
+        raise CorruptPayload(
+            f"side view: WebP canvas of {canvas[0]}x{canvas[1]} around an image of {image[0]}x{image[1]}"
+        )
+    return image
+
+
+def _webp_image_size(data: bytes, at: int) -> tuple[int, int]:
+    """Return (height, width) of the image in the chunk at byte `at`."""
+    chunk, body = data[at : at + 4], data[at + 8 : at + 18]
+    if len(body) < 10:
+        raise Truncated(at + 18, len(data))
     if chunk == b"VP8L":
-        if data[20] != 0x2F:
-            raise CorruptPayload(f"side view: WebP lossless signature 0x{data[20]:02x} instead of 0x2f")
-        bits = int.from_bytes(data[21:25], "little")
+        if body[0] != 0x2F:
+            raise CorruptPayload(f"side view: WebP lossless signature 0x{body[0]:02x} instead of 0x2f")
+        bits = int.from_bytes(body[1:5], "little")
         return ((bits >> 14) & 0x3FFF) + 1, (bits & 0x3FFF) + 1
     if chunk == b"VP8 ":
-        if data[23:26] != b"\x9d\x01\x2a":
+        if body[3:6] != b"\x9d\x01\x2a":
             raise CorruptPayload("side view: WebP lossy frame without its start code")
-        return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
-    if chunk == b"VP8X":
-        if data[20] & 0x02:
-            raise CorruptPayload("side view: animated WebP")
-        return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
+        return int.from_bytes(body[8:10], "little") & 0x3FFF, int.from_bytes(body[6:8], "little") & 0x3FFF
     raise CorruptPayload(f"side view: unknown WebP chunk {chunk!r}")
 
 
@@ -81,7 +118,8 @@ def hevc_sizes(data: bytes) -> list[tuple[int, int]]:
     The coded size is the picture before cropping, so up to one coding block larger than what comes out.
 
     Raises:
-        CorruptPayload: the bytes have no start code, or a parameter set breaks the syntax (H.265, 7.3.2.2).
+        CorruptPayload: the bytes have no start code, more units or parameter sets than a picture can have,
+            or a parameter set breaks the syntax (H.265, 7.3.2.2).
     """
     starts = []
     at = data.find(b"\x00\x00\x01")
@@ -89,10 +127,14 @@ def hevc_sizes(data: bytes) -> list[tuple[int, int]]:
         raise CorruptPayload(f"side view is no HEVC byte stream: starts with {data[:4]!r}")
     while at >= 0:
         starts.append(at + 3)
+        if len(starts) > _MAX_NAL_UNITS:
+            raise CorruptPayload(f"side view: more than {_MAX_NAL_UNITS} HEVC units in one frame")
         at = data.find(b"\x00\x00\x01", at + 3)
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     for start, end in zip(starts, [*starts[1:], len(data) + 3], strict=True):
         if start < len(data) and (data[start] >> 1) & 0x3F == _HEVC_SPS:
+            if len(sizes) >= _MAX_SPS:
+                raise CorruptPayload(f"side view: more than {_MAX_SPS} HEVC parameter sets in one frame")
             sizes.append(_sps_size(data[start + 2 : min(end - 3, start + _MAX_SPS_BYTES)]))
     return sizes
 

@@ -1,23 +1,18 @@
-"""The interface of sinks, their specification on the command line, and the one thread that feeds them."""
+"""The interface of sinks and their specification on the command line."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from common.bitstream.session import SessionFacts
-from common.errors import UsageError
+from common.errors import StreamError, UsageError
+from common.stream.intervals import Intervals
+from common.stream.messages import Mode, Telemetry
+from common.telemetry import TelemetryCodec
 from common.types import RgbImage, SideState
-
-LOG = logging.getLogger(__name__)
-
-BACKLOG_FRAMES = 32
-"""Decoded frames that may wait for the sinks before decoding waits too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +30,13 @@ class SinkFrame:
         side: (H, W, 3) uint8 RGB, the side view it was decoded with, or None.
         side_state: which side view that was.
         temporal: mean weight of the frame before in this one; 0 when it was not used.
+        stream: 16 bytes, the identity of the numbering.
+        mode: a durable frame is on the disk when its sink says so, and there once.
+        side_note: what is to be known of the side view beyond its state, such as "corrupt"; empty for nothing.
+        side_trust: mean confidence of the decoder in the side view, 0 to 1; None when it does not say.
+        side_suspect: that is so little that the side view probably shows another place.
+        error: why a frame that is kept could not be decoded; empty otherwise.
+        telemetry: durable: records of the frame, which are to be kept before it is.
     """
 
     vehicle: str
@@ -47,6 +49,38 @@ class SinkFrame:
     side: RgbImage | None
     side_state: SideState
     temporal: float = 0.0
+    stream: bytes = bytes(16)
+    mode: Mode = Mode.LIVE
+    side_note: str = ""
+    side_trust: float | None = None
+    side_suspect: bool = False
+    error: str = ""
+    telemetry: tuple[Telemetry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Say that a frame is kept, and with which side view; `again`: it was there before."""
+
+    side: SideState
+    again: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Say what a sink holds of a stream, and the first number that nothing in the vehicle's recording has."""
+
+    numbers: Intervals
+    free_seq: int = 0
+
+
+class FrameConflict(StreamError):
+    """A durable frame of that number is kept already, and it is another one."""
+
+    def __init__(self, vehicle: str, seq: int, same_stream: bool) -> None:
+        self.vehicle, self.seq, self.same_stream = vehicle, seq, same_stream
+        whose = "with other bytes" if same_stream else "of another stream"
+        super().__init__(f"frame {seq} of {vehicle} is kept already, {whose}; nothing was overwritten")
 
 
 class Sink(Protocol):
@@ -65,8 +99,30 @@ class Sink(Protocol):
         ...
 
 
-def open_sink(spec: str) -> Sink:
-    """Return the sink that `images:DIR` or `video:FILE` names.
+@runtime_checkable
+class DurableSink(Sink, Protocol):
+    """Take frames so that those it answers for survive the end of the process and of the power."""
+
+    def held(self, vehicle: str, stream: bytes) -> Held:
+        """Return what is kept of a stream; may be slow, and may come from another thread than the rest."""
+        ...
+
+    def write_group(self, frames: Sequence[SinkFrame]) -> list[Kept | Exception]:
+        """Keep frames; return for each what was kept, or why it was not."""
+        ...
+
+
+@runtime_checkable
+class TelemetrySink(Protocol):
+    """Take what a rig tells beside its pictures; in the thread of the frames."""
+
+    def write_telemetry(self, vehicle: str, stream: bytes, telemetry: Telemetry) -> None:
+        """Keep the records of a live message."""
+        ...
+
+
+def open_sink(spec: str, codec: TelemetryCodec | None = None) -> Sink:
+    """Return the sink that `images:DIR` or `video:FILE` names; `codec` unpacks telemetry (default: no dictionary).
 
     Raises:
         UsageError: no such kind of sink, or the place cannot be written to.
@@ -79,71 +135,9 @@ def open_sink(spec: str) -> Sink:
         if kind == "images":
             from cloud.sinks.images import ImageSink
 
-            return ImageSink(Path(place))
+            return ImageSink(Path(place), codec)
         from cloud.sinks.video import VideoSink
 
         return VideoSink(Path(place))
     except OSError as error:
         raise UsageError(f"sink {spec!r} cannot be written to: {error}") from error
-
-
-class SinkWriter:
-    """Feed sinks from the event loop through one thread, in order."""
-
-    def __init__(self, sinks: Sequence[Sink], backlog_frames: int = BACKLOG_FRAMES) -> None:
-        self._sinks = list(sinks)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sinks")
-        self._backlog_frames = backlog_frames
-        self._backlog = 0
-        self._room = asyncio.Event()
-        self._room.set()
-
-    async def room(self) -> None:
-        """Wait until another frame may come."""
-        await self._room.wait()
-
-    async def write(self, frame: SinkFrame) -> str | None:
-        """Give `frame` to every sink; return what went wrong, or None."""
-        if not self._sinks:
-            return None
-        self._backlog += 1
-        self._update()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, frame)
-        finally:
-            self._backlog -= 1
-            self._update()
-
-    async def close_vehicle(self, vehicle: str) -> None:
-        """Complete the recordings of one vehicle, after its frames given so far."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close, vehicle)
-
-    async def close(self) -> None:
-        """Complete every recording and end the thread."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close, None)
-        self._thread.shutdown()
-
-    def _update(self) -> None:
-        if self._backlog >= self._backlog_frames:
-            self._room.clear()
-        else:
-            self._room.set()
-
-    def _write(self, frame: SinkFrame) -> str | None:
-        problem = None
-        for sink in self._sinks:
-            try:
-                sink.write(frame)
-            except Exception as error:  # a full disk, or a defect of one sink, must not stop the others
-                LOG.error(
-                    "%s: frame %d of %s not kept: %s", type(sink).__name__, frame.seq, frame.vehicle, error
-                )
-                problem = f"not kept by {type(sink).__name__}: {error}"
-        return problem
-
-    def _close(self, vehicle: str | None) -> None:
-        for sink in self._sinks:
-            try:
-                sink.close() if vehicle is None else sink.close_vehicle(vehicle)
-            except Exception as error:
-                LOG.error("%s: closing failed: %s", type(sink).__name__, error)

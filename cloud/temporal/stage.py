@@ -46,6 +46,8 @@ class TemporalStage:
             (request, answer, self._stream(request.stream) if _fusible(answer) else None)
             for request, answer in zip(requests, answers, strict=True)
         ]
+        if all(fusion is None for _, _, fusion in work):
+            return list(answers)  # an engine that only records: not worth waking a thread for each batch
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, lambda: [_mend(*w) for w in work]
         )

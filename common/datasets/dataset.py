@@ -10,7 +10,8 @@ from typing import overload
 
 from common.datasets.calibration import Calibration
 from common.datasets.images import read_image
-from common.types import StereoFrame
+from common.datasets.records import OXTS, read_record
+from common.types import RigRecord, StereoFrame
 
 _HOUR_NS = 3_600_000_000_000
 
@@ -55,21 +56,28 @@ class StereoDataset(Sequence[StereoFrame]):
 
 @dataclass(frozen=True)
 class Pair:
-    """Hold the two files of a frame and when it was captured."""
+    """Hold the two files of a frame, when it was captured, and the file of its OXTS record where it has one."""
 
     main: Path
     side: Path
     capture_ns: int
+    oxts: Path | None = None
 
 
 class PairDataset(StereoDataset):
     """Serve the pairs of one drive or one folder."""
 
     def __init__(
-        self, name: str, pairs: Sequence[Pair], fps: float, calibration: Calibration | None = None
+        self,
+        name: str,
+        pairs: Sequence[Pair],
+        fps: float,
+        calibration: Calibration | None = None,
+        calibration_files: Sequence[Path] = (),
     ) -> None:
         self.name, self.fps, self.calibration = name, fps, calibration
         self.pairs = tuple(pairs)
+        self.calibration_files = tuple(calibration_files)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -77,7 +85,17 @@ class PairDataset(StereoDataset):
     def read(self, index: int) -> StereoFrame:
         """Read frame `index`; `seq` counts from 0 without gaps, whatever the files are called."""
         pair = self.pairs[index]
-        return StereoFrame(index, pair.capture_ns, read_image(pair.main), read_image(pair.side))
+        return StereoFrame(
+            index, pair.capture_ns, read_image(pair.main), read_image(pair.side), self.records(index)
+        )
+
+    def records(self, index: int) -> tuple[RigRecord, ...]:
+        """Read what the rig says at frame `index`; calibration comes with frame 0."""
+        oxts = self.pairs[index].oxts
+        files = [(path.stem, path) for path in self.calibration_files] if index == 0 else []
+        files += [(OXTS, oxts)] if oxts is not None else []
+        found = (read_record(kind, path) for kind, path in files)
+        return tuple(record for record in found if record is not None)
 
     def files(self, index: int) -> tuple[Path, Path]:
         """Return the files of frame `index`: main and side."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from common.datasets.calibration import Calibration, read_calibration
 from common.datasets.dataset import Concatenation, Pair, PairDataset, StereoDataset
 from common.datasets.images import list_images
+from common.datasets.records import find_calibrations, find_oxts
 from common.datasets.timestamps import frame_rate, read_timestamps, repair
 from common.errors import DatasetError, PairMissing
 
@@ -137,9 +138,11 @@ def _make(
         numbers = [_number(stem) for stem in stems]
         known = [lines[n] if n is not None and n < len(lines) else None for n in numbers]
     rate = frame_rate(lines, fps)
-    pairs = [Pair(main[s], side[s], t) for s, t in zip(stems, repair(known, rate), strict=True)]
+    oxts = find_oxts(folder)
+    pairs = [Pair(main[s], side[s], t, oxts.get(s)) for s, t in zip(stems, repair(known, rate), strict=True)]
     name = folder.resolve().name if folder == root else "/".join(folder.relative_to(root).parts)
-    return PairDataset(name, pairs, rate, _calibration(folder, layout, stems[0]))
+    calibration = _calibration(folder, layout, stems[0])
+    return PairDataset(name, pairs, rate, calibration, find_calibrations(folder))
 
 
 def _scene(stem: str) -> str:

@@ -14,21 +14,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ommon/pb/types.proto\x12\x0emdic.stream.v1\"s\n\nDropCounts\x12\x15\n\rcapture_queue\x18\x01 \x01(\x04\x12\x12\n\nsend_queue\x18\x02 \x01(\x04\x12\x15\n\rencode_failed\x18\x03 \x01(\x04\x12\x11\n\ttoo_large\x18\x04 \x01(\x04\x12\x10\n\x08shutdown\x18\x05 \x01(\x04*I\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_BOTH\x10\x01\x12\r\n\tROLE_MAIN\x10\x02\x12\r\n\tROLE_SIDE\x10\x03*o\n\tSideCodec\x12\x1a\n\x16SIDE_CODEC_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIDE_CODEC_WEBP_LOSSLESS\x10\x01\x12\x13\n\x0fSIDE_CODEC_JPEG\x10\x02\x12\x13\n\x0fSIDE_CODEC_HEVC\x10\x03*[\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_DECODED\x10\x01\x12\x12\n\x0eSTATUS_DROPPED\x10\x02\x12\x11\n\rSTATUS_FAILED\x10\x03*k\n\tSideState\x12\x1a\n\x16SIDE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10SIDE_STATE_EXACT\x10\x01\x12\x14\n\x10SIDE_STATE_STALE\x10\x02\x12\x16\n\x12SIDE_STATE_MISSING\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ommon/pb/types.proto\x12\x0emdic.stream.v1\"\xa6\x01\n\nDropCounts\x12\x15\n\rcapture_queue\x18\x01 \x01(\x04\x12\x12\n\nsend_queue\x18\x02 \x01(\x04\x12\x15\n\rencode_failed\x18\x03 \x01(\x04\x12\x11\n\ttoo_large\x18\x04 \x01(\x04\x12\x10\n\x08shutdown\x18\x05 \x01(\x04\x12\x0c\n\x04late\x18\x06 \x01(\x04\x12\x12\n\nspool_full\x18\x07 \x01(\x04\x12\x0f\n\x07thinned\x18\x08 \x01(\x04*I\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_BOTH\x10\x01\x12\r\n\tROLE_MAIN\x10\x02\x12\r\n\tROLE_SIDE\x10\x03*=\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_LIVE\x10\x01\x12\x10\n\x0cMODE_DURABLE\x10\x02*o\n\tSideCodec\x12\x1a\n\x16SIDE_CODEC_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIDE_CODEC_WEBP_LOSSLESS\x10\x01\x12\x13\n\x0fSIDE_CODEC_JPEG\x10\x02\x12\x13\n\x0fSIDE_CODEC_HEVC\x10\x03*n\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_DECODED\x10\x01\x12\x12\n\x0eSTATUS_DROPPED\x10\x02\x12\x11\n\rSTATUS_FAILED\x10\x03\x12\x11\n\rSTATUS_UNKEPT\x10\x04*k\n\tSideState\x12\x1a\n\x16SIDE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10SIDE_STATE_EXACT\x10\x01\x12\x14\n\x10SIDE_STATE_STALE\x10\x02\x12\x16\n\x12SIDE_STATE_MISSING\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'common.pb.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=158
-  _globals['_ROLE']._serialized_end=231
-  _globals['_SIDECODEC']._serialized_start=233
-  _globals['_SIDECODEC']._serialized_end=344
-  _globals['_STATUS']._serialized_start=346
-  _globals['_STATUS']._serialized_end=437
-  _globals['_SIDESTATE']._serialized_start=439
-  _globals['_SIDESTATE']._serialized_end=546
-  _globals['_DROPCOUNTS']._serialized_start=41
-  _globals['_DROPCOUNTS']._serialized_end=156
+  _globals['_ROLE']._serialized_start=210
+  _globals['_ROLE']._serialized_end=283
+  _globals['_MODE']._serialized_start=285
+  _globals['_MODE']._serialized_end=346
+  _globals['_SIDECODEC']._serialized_start=348
+  _globals['_SIDECODEC']._serialized_end=459
+  _globals['_STATUS']._serialized_start=461
+  _globals['_STATUS']._serialized_end=571
+  _globals['_SIDESTATE']._serialized_start=573
+  _globals['_SIDESTATE']._serialized_end=680
+  _globals['_DROPCOUNTS']._serialized_start=42
+  _globals['_DROPCOUNTS']._serialized_end=208
 # @@protoc_insertion_point(module_scope)

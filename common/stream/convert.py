@@ -11,7 +11,7 @@ import re
 
 from common.errors import ProtocolViolation
 from common.pb import ingest_pb2, types_pb2
-from common.stream.limits import LIMITS, StreamLimits
+from common.stream.limits import LIMITS, WIRE_VERSION, StreamLimits
 from common.stream.messages import (
     Ack,
     DownlinkMessage,
@@ -20,17 +20,24 @@ from common.stream.messages import (
     Fault,
     Goodbye,
     Hello,
+    Hint,
     MainFrame,
+    Mode,
+    Ping,
+    Pong,
     Role,
     SideFrame,
     Status,
+    Telemetry,
     UplinkMessage,
     Welcome,
 )
 from common.types import SideCodec, SideState
 
 BUNDLE_ID_BYTES = 8
+STREAM_ID_BYTES = 16
 _VEHICLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\Z")
+_KIND = re.compile(r"[a-z0-9_-]+\Z")
 _SIDE_STATES = {1: SideState.EXACT, 2: SideState.STALE, 3: SideState.MISSING}
 _SIDE_NUMBERS = {state: number for number, state in _SIDE_STATES.items()}
 
@@ -47,6 +54,7 @@ def uplink_to_pb(message: UplinkMessage) -> ingest_pb2.Uplink:
     """Return the protobuf form of what an edge sends."""
     if isinstance(message, MainFrame):
         frame = ingest_pb2.MainFrame(seq=message.seq, capture_ns=message.capture_ns, packet=message.packet)
+        frame.due_ms = message.due_ms
         return ingest_pb2.Uplink(main=frame)
     if isinstance(message, SideFrame):
         side = ingest_pb2.SideFrame(
@@ -57,6 +65,18 @@ def uplink_to_pb(message: UplinkMessage) -> ingest_pb2.Uplink:
             reference_seq=message.reference_seq,
         )
         return ingest_pb2.Uplink(side=side)
+    if isinstance(message, Ping):
+        ping = ingest_pb2.Ping(edge_ns=message.edge_ns, offset_ns=message.offset_ns, rtt_ns=message.rtt_ns)
+        return ingest_pb2.Uplink(ping=ping)
+    if isinstance(message, Telemetry):
+        telemetry = ingest_pb2.Telemetry(
+            seq=message.seq,
+            capture_ns=message.capture_ns,
+            kind=message.kind,
+            data=message.data,
+            compressed=message.compressed,
+        )
+        return ingest_pb2.Uplink(telemetry=telemetry)
     if isinstance(message, End):
         end = ingest_pb2.End(
             main_frames=message.main_frames,
@@ -77,6 +97,10 @@ def uplink_to_pb(message: UplinkMessage) -> ingest_pb2.Uplink:
         side_codec=int(message.side_codec or 0),  # type: ignore[arg-type]
         frames_hint=message.frames_hint,
         camera=message.camera,
+        mode=int(message.mode),  # type: ignore[arg-type]
+        stream_id=message.stream_id,
+        oldest_seq=message.oldest_seq,
+        deadline_ms=message.deadline_ms,
     )
     return ingest_pb2.Uplink(hello=hello)
 
@@ -91,7 +115,7 @@ def uplink_from_pb(message: ingest_pb2.Uplink, limits: StreamLimits = LIMITS) ->
     if kind == "main":
         main = message.main
         packet = _bounded_bytes("main frame's packet", main.packet, limits.max_packet_bytes)
-        return MainFrame(main.seq, main.capture_ns, packet)
+        return MainFrame(main.seq, main.capture_ns, packet, main.due_ms)
     if kind == "side":
         side = message.side
         data = _bounded_bytes("side frame's data", side.data, limits.max_side_bytes)
@@ -100,6 +124,10 @@ def uplink_from_pb(message: ingest_pb2.Uplink, limits: StreamLimits = LIMITS) ->
                 f"side frame {side.seq} refers to {side.reference_seq}, which is not before it"
             )
         return SideFrame(side.seq, side.capture_ns, data, side.keyframe, side.reference_seq)
+    if kind == "ping":
+        return Ping(message.ping.edge_ns, message.ping.offset_ns, message.ping.rtt_ns)
+    if kind == "telemetry":
+        return _telemetry(message.telemetry, limits)
     if kind == "end":
         end = message.end
         return End(end.main_frames, end.side_frames, _drops(end.main_dropped), _drops(end.side_dropped))
@@ -119,13 +147,27 @@ def downlink_to_pb(message: DownlinkMessage) -> ingest_pb2.Downlink:
             queue_ms=message.queue_ms,
             decode_ms=message.decode_ms,
             detail=message.detail[: LIMITS.max_text_chars],
+            cumulative=message.cumulative,
         )
         return ingest_pb2.Downlink(ack=ack)
     if isinstance(message, Welcome):
         welcome = ingest_pb2.Welcome(
-            session=message.session, wire_version=message.wire_version, max_in_flight=message.max_in_flight
+            session=message.session,
+            wire_version=message.wire_version,
+            max_in_flight=message.max_in_flight,
+            next_seq=message.next_seq,
+            held=[ingest_pb2.Range(first=first, last=last) for first, last in message.held],
+            base_seq=message.base_seq,
         )
         return ingest_pb2.Downlink(welcome=welcome)
+    if isinstance(message, Pong):
+        pong = ingest_pb2.Pong(
+            edge_ns=message.edge_ns, received_ns=message.received_ns, sent_ns=message.sent_ns
+        )
+        return ingest_pb2.Downlink(pong=pong)
+    if isinstance(message, Hint):
+        hint = ingest_pb2.Hint(queue_ms=message.queue_ms, queued=message.queued, window=message.window)
+        return ingest_pb2.Downlink(hint=hint)
     if isinstance(message, Fault):
         text = message.message[: LIMITS.max_text_chars]
         return ingest_pb2.Downlink(fault=ingest_pb2.Fault(code=message.code, message=text))
@@ -148,17 +190,58 @@ def downlink_from_pb(message: ingest_pb2.Downlink, limits: StreamLimits = LIMITS
     if kind == "ack":
         return _ack(message.ack, limits)
     if kind == "welcome":
-        welcome = message.welcome
-        if not 1 <= welcome.max_in_flight <= limits.max_in_flight:
-            raise ProtocolViolation(f"welcome offers a window of {welcome.max_in_flight} frames")
-        session = _bounded_text("session", welcome.session, limits)
-        return Welcome(session, welcome.max_in_flight, welcome.wire_version)
+        return _welcome(message.welcome, limits)
+    if kind == "pong":
+        return Pong(message.pong.edge_ns, message.pong.received_ns, message.pong.sent_ns)
+    if kind == "hint":
+        return _hint(message.hint, limits)
     if kind == "fault":
         return Fault(message.fault.code, _bounded_text("fault", message.fault.message, limits))
     if kind == "goodbye":
         goodbye = message.goodbye
         return Goodbye(goodbye.decoded, goodbye.dropped, goodbye.failed, goodbye.side_received)
     raise ProtocolViolation("empty downlink message")
+
+
+def _welcome(welcome: ingest_pb2.Welcome, limits: StreamLimits) -> Welcome:
+    _window("welcome", welcome.max_in_flight, limits)
+    if len(welcome.held) > limits.max_ranges:
+        raise ProtocolViolation(f"welcome lists {len(welcome.held)} ranges (allowed: {limits.max_ranges})")
+    held = tuple((part.first, part.last) for part in welcome.held)
+    end = welcome.next_seq
+    for first, last in held:
+        # Ascending, apart from each other and from what is held below: anything else is no list of gaps.
+        if not end < first <= last:
+            raise ProtocolViolation(f"welcome's range {first} to {last} does not follow {end}")
+        end = last + 1
+    return Welcome(
+        _bounded_text("session", welcome.session, limits),
+        welcome.max_in_flight,
+        welcome.wire_version,
+        welcome.next_seq,
+        held,
+        welcome.base_seq,
+    )
+
+
+def _hint(hint: ingest_pb2.Hint, limits: StreamLimits) -> Hint:
+    _window("hint", hint.window, limits)
+    if not (math.isfinite(hint.queue_ms) and hint.queue_ms >= 0):
+        raise ProtocolViolation(f"hint: queue_ms is {hint.queue_ms}")
+    return Hint(hint.queue_ms, hint.queued, hint.window)
+
+
+def _window(where: str, window: int, limits: StreamLimits) -> None:
+    if not 1 <= window <= limits.max_in_flight:
+        raise ProtocolViolation(f"{where} offers a window of {window} frames")
+
+
+def _telemetry(telemetry: ingest_pb2.Telemetry, limits: StreamLimits) -> Telemetry:
+    kind = telemetry.kind
+    if len(kind) > limits.max_kind_chars or not _KIND.match(kind):
+        raise ProtocolViolation(f"telemetry of kind {kind[:80]!r}")
+    data = _bounded_bytes("telemetry", telemetry.data, limits.max_telemetry_bytes)
+    return Telemetry(telemetry.seq, telemetry.capture_ns, kind, data, telemetry.compressed)
 
 
 def _hello(hello: ingest_pb2.Hello, limits: StreamLimits) -> Hello:
@@ -182,6 +265,8 @@ def _hello(hello: ingest_pb2.Hello, limits: StreamLimits) -> Hello:
             raise ProtocolViolation("a hello with a side view names no side codec")
     elif codec or hello.side_height or hello.side_width:
         raise ProtocolViolation("a main-only hello names a side view")
+    if hello.deadline_ms > limits.max_deadline_ms:
+        raise ProtocolViolation(f"deadline of {hello.deadline_ms} ms exceeds {limits.max_deadline_ms}")
     return Hello(
         vehicle=hello.vehicle,
         role=role,
@@ -194,7 +279,22 @@ def _hello(hello: ingest_pb2.Hello, limits: StreamLimits) -> Hello:
         frames_hint=hello.frames_hint,
         camera=_bounded_text("camera", hello.camera, limits),
         wire_version=hello.wire_version,
+        mode=_mode(hello),
+        stream_id=hello.stream_id,
+        oldest_seq=hello.oldest_seq,
+        deadline_ms=hello.deadline_ms,
     )
+
+
+def _mode(hello: ingest_pb2.Hello) -> Mode:
+    if hello.wire_version != WIRE_VERSION:
+        return Mode.LIVE  # refused for its version, not for what it cannot know
+    if len(hello.stream_id) != STREAM_ID_BYTES:
+        raise ProtocolViolation(f"stream id of {len(hello.stream_id)} bytes instead of {STREAM_ID_BYTES}")
+    try:
+        return Mode(int(hello.mode))
+    except ValueError as error:
+        raise ProtocolViolation(f"hello: {error}") from None
 
 
 def _ack(ack: ingest_pb2.Ack, limits: StreamLimits) -> Ack:
@@ -208,9 +308,8 @@ def _ack(ack: ingest_pb2.Ack, limits: StreamLimits) -> Ack:
         if not (math.isfinite(value) and value >= 0):
             raise ProtocolViolation(f"ack of frame {ack.seq}: {name} is {value}")
     detail = _bounded_text("ack detail", ack.detail, limits)
-    return Ack(
-        ack.seq, status, _SIDE_STATES.get(ack.side), ack.capture_ns, ack.queue_ms, ack.decode_ms, detail
-    )
+    side = _SIDE_STATES.get(ack.side)
+    return Ack(ack.seq, status, side, ack.capture_ns, ack.queue_ms, ack.decode_ms, detail, ack.cumulative)
 
 
 def _drops(counts: types_pb2.DropCounts) -> DropCounts:
@@ -220,6 +319,9 @@ def _drops(counts: types_pb2.DropCounts) -> DropCounts:
         encode_failed=counts.encode_failed,
         too_large=counts.too_large,
         shutdown=counts.shutdown,
+        late=counts.late,
+        spool_full=counts.spool_full,
+        thinned=counts.thinned,
     )
 
 

@@ -28,12 +28,23 @@ class Role(IntEnum):
         return self is not Role.MAIN
 
 
+class Mode(IntEnum):
+    """Say what matters more, fresh frames or every frame; the numbers are on the wire."""
+
+    LIVE = 1
+    DURABLE = 2
+
+
 class Status(IntEnum):
-    """Say what became of a main frame; the numbers are on the wire."""
+    """Say what became of a main frame; the numbers are on the wire.
+
+    UNKEPT (durable only): nothing is wrong with the frame, but it could not be kept; the sender tries again later.
+    """
 
     DECODED = 1
     DROPPED = 2
     FAILED = 3
+    UNKEPT = 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,9 @@ class DropCounts:
     encode_failed: int = 0
     too_large: int = 0
     shutdown: int = 0
+    late: int = 0
+    spool_full: int = 0
+    thinned: int = 0
 
     @property
     def total(self) -> int:
@@ -68,6 +82,9 @@ class Hello:
         side_codec: None when this connection carries no side view.
         frames_hint: frames the camera will give; 0 when endless or unknown.
         camera: the camera's name, for people.
+        stream_id: 16 bytes, the identity of the frames' numbering: of the spool in durable mode, else of the run.
+        oldest_seq: durable: the first main frame the edge still holds.
+        deadline_ms: live: the age at which a frame becomes useless; 0 for none.
     """
 
     vehicle: str
@@ -81,15 +98,23 @@ class Hello:
     frames_hint: int = 0
     camera: str = ""
     wire_version: int = WIRE_VERSION
+    mode: Mode = Mode.LIVE
+    stream_id: bytes = bytes(16)
+    oldest_seq: int = 0
+    deadline_ms: int = 0
 
 
 @dataclass(frozen=True)
 class MainFrame:
-    """Carry one packet of the main view (proto/BITSTREAM.md)."""
+    """Carry one packet of the main view (proto/BITSTREAM.md).
+
+    `due_ms` (live with a deadline): the edge's monotonic clock in ms, modulo 2^32, at which it is useless; 0 for never.
+    """
 
     seq: int
     capture_ns: int
     packet: bytes = field(repr=False)
+    due_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,6 +129,29 @@ class SideFrame:
 
 
 @dataclass(frozen=True)
+class Telemetry:
+    """Carry records of the rig (`kind`: "oxts", "calib", ...); `compressed`: `data` is a zstd frame."""
+
+    seq: int
+    capture_ns: int
+    kind: str
+    data: bytes = field(repr=False)
+    compressed: bool = False
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Say that the edge is there, what its monotonic clock shows, and how far it believes the cloud's to be ahead.
+
+    With `rtt_ns` 0 there is no estimate yet; else it is the round trip of the sample behind it.
+    """
+
+    edge_ns: int
+    offset_ns: int = 0
+    rtt_ns: int = 0
+
+
+@dataclass(frozen=True)
 class End:
     """Say that no more frames follow, and how many there were."""
 
@@ -115,11 +163,20 @@ class End:
 
 @dataclass(frozen=True)
 class Welcome:
-    """Accept a hello; `max_in_flight` main frames may be sent before the first is acknowledged."""
+    """Accept a hello; `max_in_flight` main frames may be sent before the first is acknowledged.
+
+    Attributes:
+        next_seq: durable: the sink holds every main frame of the hello's stream_id below it.
+        held: durable: (first, last) of what it holds above, ascending.
+        base_seq: durable: the first number free in the vehicle's recording, for a stream_id that is new to the cloud.
+    """
 
     session: str
     max_in_flight: int
     wire_version: int = WIRE_VERSION
+    next_seq: int = 0
+    held: tuple[tuple[int, int], ...] = ()
+    base_seq: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,6 +188,7 @@ class Ack:
         queue_ms: from receipt to the start of decoding.
         decode_ms: time in the decoder.
         detail: why, when not decoded.
+        cumulative: durable: the sink holds every main frame of the stream below it.
     """
 
     seq: int
@@ -140,6 +198,25 @@ class Ack:
     queue_ms: float = 0.0
     decode_ms: float = 0.0
     detail: str = ""
+    cumulative: int = 0
+
+
+@dataclass(frozen=True)
+class Pong:
+    """Answer a ping: its `edge_ns`, and the cloud's monotonic clock at receipt and at sending."""
+
+    edge_ns: int
+    received_ns: int
+    sent_ns: int
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Say how busy the cloud is with this vehicle; `window` is max_in_flight from now on."""
+
+    queue_ms: float
+    queued: int
+    window: int
 
 
 @dataclass(frozen=True)
@@ -160,5 +237,5 @@ class Goodbye:
     side_received: int = 0
 
 
-UplinkMessage: TypeAlias = Hello | MainFrame | SideFrame | End
-DownlinkMessage: TypeAlias = Welcome | Ack | Fault | Goodbye
+UplinkMessage: TypeAlias = Hello | MainFrame | SideFrame | End | Ping | Telemetry
+DownlinkMessage: TypeAlias = Welcome | Ack | Fault | Goodbye | Pong | Hint

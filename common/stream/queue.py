@@ -20,13 +20,20 @@ class BoundedQueue(Generic[T]):
     room instead (a recording wants them all). What was given up is returned to the caller, who counts it.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, change: threading.Condition | None = None) -> None:
+        """Start empty.
+
+        Args:
+            capacity: most items held, 1 or more.
+            change: guards the queue and is notified of each change; None for one of its own. Give one to wait for
+                the queue and for something else at once.
+        """
         if capacity < 1:
             raise ValueError(f"capacity {capacity} is below 1")
         self.capacity = capacity
         self._items: deque[T] = deque()
         self._closed = False
-        self._change = threading.Condition()
+        self._change = change or threading.Condition()
 
     def __len__(self) -> int:
         return len(self._items)

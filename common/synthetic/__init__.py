@@ -1,5 +1,6 @@
-"""Make stereo streets from a seed: pictures, exact disparity, labels and captions."""
+"""Make stereo streets from a seed: pictures, exact disparity, labels, captions and OXTS records."""
 
+from common.synthetic.oxts import OxtsRecorder
 from common.synthetic.street import StereoStreet, SyntheticFrame
 
-__all__ = ["StereoStreet", "SyntheticFrame"]
+__all__ = ["OxtsRecorder", "StereoStreet", "SyntheticFrame"]

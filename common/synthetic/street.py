@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import FrameSizeError
+from common.synthetic.calibration import calibration_text
 from common.synthetic.caption import describe
 from common.synthetic.geometry import Rig
+from common.synthetic.oxts import OxtsRecorder
+from common.synthetic.path import seed_words
 from common.synthetic.polygons import View
 from common.synthetic.render import Renderer
-from common.synthetic.scene import Street, seed_words
-from common.types import RgbImage
+from common.synthetic.scene import Street
+from common.types import RgbImage, RigRecord
 
 _NOISE_SIZE = 512
 _EPOCH_NS = 1_600_000_000_000_000_000
@@ -64,6 +67,7 @@ class StereoStreet:
         self.rig = Rig.kitti_like(height, width)
         self.street = Street(seed)
         self._renderer = Renderer(self.street, self.rig)
+        self._oxts = OxtsRecorder(seed, fps)
         rng = np.random.default_rng([*seed_words(seed), 99])
         self._gains = (
             np.ones((2, 3)) if ideal else rng.normal(1.0, 0.012, (2, 3)) * rng.normal(1.0, 0.015, (2, 1))
@@ -80,6 +84,11 @@ class StereoStreet:
         caption = describe(views[0].labels, views[0].owners, instances)
         disparity = np.maximum(views[0].disparity, 0)
         return SyntheticFrame(main, side, disparity, views[0].labels, caption, self.capture_ns(index))
+
+    def records(self, index: int) -> tuple[RigRecord, ...]:
+        """Return what the rig says at frame `index`: where it is and how it moves; first of all its calibration."""
+        oxts = RigRecord("oxts", self._oxts.record(index))
+        return (RigRecord("calib_cam_to_cam", calibration_text(self.rig)), oxts) if index == 0 else (oxts,)
 
     def capture_ns(self, index: int) -> int:
         """Return when frame `index` was captured."""

@@ -24,8 +24,11 @@ class Camera(Protocol):
     def fps(self) -> float:
         """Return the frames per second it was made for."""
 
-    def frames(self) -> Iterator[StereoFrame]:
+    def frames(self, start: int = 0) -> Iterator[StereoFrame]:
         """Yield frames in order of capture; ends when the camera ends.
+
+        Args:
+            start: Number of the first frame wanted; only a recording, whose frames are the same each time, skips.
 
         Raises:
             CameraError: It breaks; the frames before were yielded.

@@ -28,13 +28,13 @@ class DatasetCamera:
         """Return how many frames it will yield."""
         return self._count
 
-    def frames(self) -> Iterator[StereoFrame]:
-        """Yield the frames in order.
+    def frames(self, start: int = 0) -> Iterator[StereoFrame]:
+        """Yield the frames in order, from number `start` on.
 
         Raises:
             CameraError: An image does not decode.
         """
-        for index in range(self._count):
+        for index in range(start, self._count):
             try:
                 frame = self._dataset[index]
             except InputError as error:

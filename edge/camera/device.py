@@ -66,8 +66,8 @@ class DeviceCamera:
         given = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if fps is not None else given if 0 < given < 1000 else 30.0
 
-    def frames(self) -> Iterator[StereoFrame]:
-        """Yield frames as they come.
+    def frames(self, start: int = 0) -> Iterator[StereoFrame]:
+        """Yield frames as they come; `start` changes nothing, since nothing that was seen comes again.
 
         Raises:
             CameraError: The device gives no picture at all.

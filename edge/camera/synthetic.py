@@ -30,11 +30,11 @@ class SyntheticCamera:
         self._street = StereoStreet(seed, height, width, self.fps)
         self._limit = limit
 
-    def frames(self) -> Iterator[StereoFrame]:
-        """Yield the frames in order."""
-        for index in count() if self._limit is None else range(self._limit):
+    def frames(self, start: int = 0) -> Iterator[StereoFrame]:
+        """Yield the frames in order, from number `start` on."""
+        for index in count(start) if self._limit is None else range(start, self._limit):
             frame = self._street.frame(index)
-            yield StereoFrame(index, frame.capture_ns, frame.main, frame.side)
+            yield StereoFrame(index, frame.capture_ns, frame.main, frame.side, self._street.records(index))
 
     def close(self) -> None:
         """Do nothing: no resource is held."""

@@ -53,8 +53,8 @@ class VideoCamera:
             self.close()
             raise CameraError(spec, f"is {width} px wide and cannot hold two views side by side")
 
-    def frames(self) -> Iterator[StereoFrame]:
-        """Yield the frames in order.
+    def frames(self, start: int = 0) -> Iterator[StereoFrame]:
+        """Yield the frames in order, from number `start` on.
 
         Raises:
             CameraError: The file is damaged from some frame on.
@@ -66,14 +66,15 @@ class VideoCamera:
                 picture = next(pictures, None)
                 if picture is None:
                     break
-                image = picture.to_ndarray(format="rgb24")
+                image = picture.to_ndarray(format="rgb24") if index >= start else None
             except (OSError, ValueError) as error:
                 raise CameraError(self.name, f"damaged after {index} frames: {error}") from error
             time_s = picture.time
             capture_ns = round(time_s * 1e9) if time_s is not None else round(index * 1e9 / self._file_fps)
             last_ns = max(capture_ns, last_ns + 1)
-            main, side = split(image, self._layout)
-            yield StereoFrame(index, last_ns, main, side)
+            if image is not None:
+                main, side = split(image, self._layout)
+                yield StereoFrame(index, last_ns, main, side)
             index += 1
         if index == 0 and self._limit != 0:
             raise CameraError(self.name, "holds no frame that decodes")

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from common.bundle import Bundle
 from common.errors import UsageError
 from common.stream.convert import vehicle_problem
-from common.stream.messages import Role
+from common.stream.limits import LIMITS
+from common.stream.messages import Mode, Role
+from common.telemetry.dictionary import open_codec
+from edge.credentials import Credentials
+from edge.plan import StreamParts, StreamPlan
 from edge.ratecontrol import HIGHEST_QUALITY, START_QUALITY
 from edge.report import describe
-from edge.session import StreamParts, StreamPlan, StreamSession
+from edge.session import StreamSession
 from edge.sidecodec import parse_side_codec
+from edge.spool import DEFAULT_BYTES
 
+LEAST_SPOOL_BYTES = 65_536
 _ROLES = {"both": Role.BOTH, "main": Role.MAIN, "side": Role.SIDE}
 
 
@@ -63,7 +71,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60.0,
         metavar="S",
-        help="longest silence of the cloud; default %(default)s",
+        help="longest time without an ack while one is owed; default %(default)s",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("live", "durable"),
+        default="live",
+        help="live: fresh frames first; durable: each waits on disk until the cloud has it; default %(default)s",
+    )
+    parser.add_argument(
+        "--spool",
+        type=Path,
+        metavar="DIR",
+        help="durable: where frames wait; default mdic/spool/VEHICLE below $XDG_STATE_HOME (~/.local/state)",
+    )
+    parser.add_argument(
+        "--spool-bytes", type=int, metavar="N", help=f"durable: bound on what waits; default {DEFAULT_BYTES}"
+    )
+    parser.add_argument(
+        "--spool-age", type=float, metavar="S", help="durable: give up frames older than this; default never"
+    )
+    parser.add_argument(
+        "--deadline-ms",
+        type=int,
+        metavar="D",
+        help="live: age at which a frame is useless and dropped; default none",
+    )
+    parser.add_argument(
+        "--reconnect",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="live: come back after a cut, within --timeout; default where frames do not wait (device, --fps)",
+    )
+    parser.add_argument("--token", type=Path, metavar="FILE", help="file with this vehicle's token")
+    parser.add_argument(
+        "--tls-ca", type=Path, metavar="FILE", help="CA of the cloud's certificate; turns TLS on"
+    )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="this vehicle's certificate, for mutual TLS"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="private key of --tls-cert")
+    parser.add_argument(
+        "--plaintext-token",
+        action="store_true",
+        help="send the token although the connection is not encrypted (on loopback it always may)",
+    )
+    parser.add_argument(
+        "--no-telemetry",
+        action="store_true",
+        help="leave out the rig's records (OXTS, calibration) that the camera has beside its pictures",
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
@@ -76,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         error = session.run()
     for line in session.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    if session.facts.session is not None:
+    if session.began:
         print(
             json.dumps(session.summary(error)) if args.json else describe(session.summary(error)), flush=True
         )
@@ -90,6 +146,7 @@ def make_plan(args: argparse.Namespace) -> StreamPlan:
 
     Raises:
         UsageError: one makes no sense.
+        CredentialsError: a certificate, key or token cannot be used.
     """
     host, _, port = args.cloud.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
@@ -102,16 +159,25 @@ def make_plan(args: argparse.Namespace) -> StreamPlan:
         ("--fps", args.fps, 0),
         ("--frames", args.frames, 1),
         ("--threads", args.threads, 0),
+        ("--spool-bytes", args.spool_bytes, LEAST_SPOOL_BYTES),
+        ("--spool-age", args.spool_age, 1),
+        ("--deadline-ms", args.deadline_ms, 1),
     ):
         if value is not None and not least <= value < float("inf"):
             raise UsageError(f"{name} {value} is below {least} or not finite")
     if not 0 < args.timeout < float("inf"):
         raise UsageError(f"--timeout {args.timeout} is not above 0")
+    credentials = Credentials(
+        args.token, args.tls_ca, args.tls_cert, args.tls_key, plaintext_token=args.plaintext_token
+    )
+    credentials.check(args.cloud)
+    mode, role = Mode[args.mode.upper()], _ROLES[args.role]
+    _check_mode(args, mode, role)
     return StreamPlan(
         camera=args.camera,
         cloud=args.cloud,
         vehicle=vehicle,
-        role=_ROLES[args.role],
+        role=role,
         quality=None if args.quality == "auto" else parse_quality(args.quality),
         fps=args.fps,
         frames=args.frames,
@@ -119,7 +185,33 @@ def make_plan(args: argparse.Namespace) -> StreamPlan:
         bundle=args.bundle,
         threads=args.threads,
         timeout_s=args.timeout,
+        credentials=credentials,
+        mode=mode,
+        spool=(args.spool or default_spool(vehicle)) if mode is Mode.DURABLE else None,
+        spool_bytes=args.spool_bytes or DEFAULT_BYTES,
+        spool_age_s=args.spool_age,
+        deadline_ms=args.deadline_ms or 0,
+        reconnect=args.reconnect,
+        telemetry=not args.no_telemetry,
     )
+
+
+def _check_mode(args: argparse.Namespace, mode: Mode, role: Role) -> None:
+    """Check what belongs to one of the modes only.
+
+    Raises:
+        UsageError: it was given with the other.
+    """
+    durable_only = {"--spool": args.spool, "--spool-bytes": args.spool_bytes, "--spool-age": args.spool_age}
+    live_only = {"--deadline-ms": args.deadline_ms, "--reconnect": args.reconnect}
+    for name, value in (durable_only if mode is Mode.LIVE else live_only).items():
+        if value is not None:
+            other = "durable" if mode is Mode.LIVE else "live"
+            raise UsageError(f"{name} is for --mode {other} only")
+    if mode is Mode.DURABLE and not role.has_main:
+        raise UsageError("--role side cannot be durable: side views are not acknowledged one by one")
+    if (args.deadline_ms or 0) > LIMITS.max_deadline_ms:
+        raise UsageError(f"--deadline-ms {args.deadline_ms} is above {LIMITS.max_deadline_ms}")
 
 
 def parse_quality(text: str) -> int:
@@ -138,6 +230,12 @@ def default_vehicle(hostname: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", hostname.partition(".")[0])[:64] or "vehicle"
 
 
+def default_spool(vehicle: str) -> Path:
+    """Return where a vehicle's frames wait unless told otherwise."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "mdic" / "spool" / vehicle
+
+
 def open_parts(plan: StreamPlan) -> StreamParts:
     """Open the camera and, for the main view, the bundle and its encoder.
 
@@ -152,7 +250,8 @@ def open_parts(plan: StreamPlan) -> StreamParts:
 
     bundle = Bundle.load(plan.bundle)
     encoder = Encoder(bundle, threads=plan.threads)
-    return StreamParts(open_camera(plan.camera, plan.pace_fps, plan.frames), encoder, bundle.id)
+    camera = open_camera(plan.camera, plan.pace_fps, plan.frames)
+    return StreamParts(camera, encoder, bundle.id, open_codec(bundle))
 
 
 @contextmanager

@@ -169,3 +169,93 @@ def test_an_announced_side_view_that_does_not_decode_holds_nobody() -> None:
     p.add_main("a", 10 * MS, now_ns=0)
     p.resolve_side(10 * MS)
     assert [x.state for x in p.take_ready(500 * MS)] == [SideState.MISSING]
+
+
+# --- notes: why a frame goes without its side view ------------------------------------------------------------
+
+
+def test_an_exact_pair_has_no_note() -> None:
+    p = pairer()
+    p.announce_side(100 * MS)
+    p.add_side(side(100))
+    p.resolve_side(100 * MS)
+    p.add_main("a", 100 * MS, now_ns=0)
+    assert [x.note for x in p.take_ready(0)] == [""]
+
+
+def test_late_and_then_counted_when_it_comes() -> None:
+    p = pairer()
+    p.add_main("a", 100 * MS, now_ns=0)
+    assert [(x.state, x.note) for x in p.take_ready(500 * MS)] == [(SideState.MISSING, "late")]
+    assert p.late_sides == 0
+    p.add_side(side(100))
+    p.add_side(side(900))
+    assert p.late_sides == 1
+
+
+def test_lost_when_a_later_one_is_there() -> None:
+    p = pairer()
+    for t in (0, 200):
+        p.announce_side(t * MS)
+        p.add_side(side(t))
+        p.resolve_side(t * MS)
+    p.add_main("a", 100 * MS, now_ns=0)
+    assert [(x.state, x.note) for x in p.take_ready(0)] == [(SideState.STALE, "lost")]
+
+
+def test_lost_when_the_side_view_ended_and_nothing_where_there_was_none() -> None:
+    p = pairer()
+    p.set_side_ended(True)
+    p.add_main("a", 0, now_ns=0)
+    assert [x.note for x in p.take_ready(0)] == [""]
+    p.announce_side(0)
+    p.resolve_side(0)
+    p.add_main("b", 5000 * MS, now_ns=0)
+    assert [x.note for x in p.take_ready(0)] == ["lost"]
+
+
+def test_what_arrived_and_is_of_no_use_says_why_and_holds_nobody() -> None:
+    p = pairer()
+    for t, note in ((100, "corrupt"), (200, "other size")):
+        p.announce_side(t * MS)
+        p.add_main(str(t), t * MS, now_ns=0)
+        assert p.take_ready(0) == []
+        p.lose_side(t * MS, note)
+        p.resolve_side(t * MS)
+        assert [(x.main, x.state, x.note) for x in p.take_ready(0)] == [(str(t), SideState.MISSING, note)]
+
+
+def test_lost_side_views_are_remembered_for_a_while_only() -> None:
+    p = pairer(max_side_frames=2)
+    for t in (100, 200, 300):
+        p.lose_side(t * MS, "corrupt")
+    p.add_main("a", 100 * MS, now_ns=0)
+    assert p.take_ready(0) == []
+
+
+def test_a_deadline_shortens_the_wait_to_half_of_what_is_left() -> None:
+    p = pairer()
+    p.add_main("a", 0, now_ns=0, due_ns=200 * MS)
+    assert p.next_deadline_ns() == 100 * MS
+    assert [x.main for x in p.take_ready(100 * MS)] == ["a"]
+    p.add_main("b", 0, now_ns=300 * MS, due_ns=200 * MS)  # past it already
+    assert p.next_deadline_ns() == 300 * MS
+    p = pairer()
+    p.add_main("c", 0, now_ns=0, due_ns=5000 * MS)
+    assert p.next_deadline_ns() == 500 * MS
+
+
+def test_a_clock_an_hour_off_is_found_out_and_corrected() -> None:
+    hour = 3_600_000
+    p = pairer()
+    pairs = []
+    for n in range(20):
+        p.announce_side((100 * n - hour) * MS)
+        p.add_side(side(100 * n - hour, mark=n))
+        p.resolve_side((100 * n - hour) * MS)
+        p.add_main(str(n), 100 * n * MS, now_ns=n * 1000 * MS)
+        pairs += p.take_ready(n * 1000 * MS + 600 * MS)
+    assert [x.state for x in pairs[:7]] == [SideState.MISSING] * 7
+    exact = [x for x in pairs if x.state is SideState.EXACT]
+    assert len(exact) >= 11 and {x.note for x in exact} == {f"skew +{hour} ms"}
+    assert all(int(x.main) == int(x.side.image[0, 0, 0]) for x in exact)

@@ -16,7 +16,7 @@ from common.stream.messages import Role
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        (hello(wire_version=2), UnknownVersion),
+        (hello(wire_version=1), UnknownVersion),
         (hello(bundle_id=b"another!"), ForeignBundle),
     ],
 )

@@ -11,7 +11,7 @@ from fake_cloud import go, until
 from fake_drive import drive_frame
 
 from cloud.engine.base import EngineRequest, EngineResult
-from cloud.scheduler import QUEUE_FULL, SHUTDOWN, Job, Outcome, Scheduler, SchedulerLimits
+from cloud.scheduler import LATE, QUEUE_FULL, SHUTDOWN, Job, Outcome, Scheduler, SchedulerLimits
 from cloud.temporal.stage import TemporalStage
 from cloud.temporal.stream import TemporalFusion
 from common.bitstream.session import SessionFacts
@@ -49,7 +49,7 @@ class Desk:
         self.scheduler = scheduler
         self.outcomes: dict[tuple[str, int], Outcome] = {}
 
-    def submit(self, stream: str, frame: int, side_bytes: int = 0, packet: bytes = b"abc") -> None:
+    def submit(self, stream: str, frame: int, side_bytes: int = 0, packet: bytes = b"abc", **more) -> None:
         side = np.zeros((side_bytes // 3, 1, 3), np.uint8) if side_bytes else None
         request = EngineRequest(packet, FACTS, side=side, stream=stream, frame=frame)
 
@@ -57,7 +57,7 @@ class Desk:
             assert (stream, frame) not in self.outcomes, "settled twice"
             self.outcomes[stream, frame] = outcome
 
-        self.scheduler.submit(Job(request, settle))
+        self.scheduler.submit(Job(request, settle, **more))
 
     @property
     def dropped(self) -> list[tuple[str, int]]:
@@ -259,5 +259,66 @@ def test_gate_holds_decoding_back() -> None:
         await desk.scheduler.drain(5)
         work.cancel()
         assert len(engine.batches) == 1
+
+    go(check())
+
+
+def test_durable_frames_make_room_for_nobody() -> None:
+    async def check() -> None:
+        desk = Desk(Scheduler(Engine(), SchedulerLimits(stream_frames=2, total_bytes=1000)))
+        for frame in range(4):
+            desk.submit("d", frame, durable=True)
+        assert desk.dropped == [] and desk.scheduler.waiting == 4
+        desk.submit("live", 0, side_bytes=600)
+        desk.submit("d", 4, side_bytes=900, durable=True)
+        assert desk.dropped == [("live", 0)]  # the durable stream holds more, and keeps it
+        desk.submit("d", 5)
+        assert desk.dropped == [("live", 0), ("d", 5)]  # only what is not durable itself can go
+        assert desk.scheduler.waiting == 5 and desk.scheduler.waiting_bytes == 4 * 3 + 903
+        desk.scheduler.drop_all(SHUTDOWN)
+        assert len(desk.outcomes) == 7 and desk.scheduler.waiting == desk.scheduler.waiting_bytes == 0
+
+    go(check())
+
+
+@pytest.mark.parametrize("limits", [{"stream_frames": 2}, {"stream_bytes": 6}, {"total_bytes": 6}])
+def test_room_is_waited_for_while_a_stream_is_crowded(limits: dict[str, int]) -> None:
+    async def check() -> None:
+        engine = Engine(max_batch=1)
+        engine.gate.clear()
+        desk = Desk(Scheduler(engine, SchedulerLimits(**limits)))
+        await asyncio.wait_for(desk.scheduler.room("d"), 1)
+        for frame in range(2):
+            desk.submit("d", frame, durable=True)
+        assert desk.scheduler.crowded("d") and not desk.scheduler.crowded("other")
+        room = asyncio.ensure_future(desk.scheduler.room("d"))
+        await asyncio.sleep(0.01)
+        assert not room.done()
+        work = asyncio.ensure_future(desk.scheduler.run())  # takes one into work
+        await asyncio.wait_for(room, 5)
+        engine.gate.set()
+        await desk.scheduler.drain(5)
+        work.cancel()
+        assert desk.scheduler.waiting_of("d") == 0
+
+    go(check())
+
+
+def test_a_frame_past_its_deadline_is_not_decoded() -> None:
+    async def check() -> None:
+        now = [0]
+        engine = Engine(max_batch=2)
+        desk = Desk(Scheduler(engine, now_ns=lambda: now[0]))
+        desk.submit("a", 0, due_ns=10)
+        desk.submit("a", 1, due_ns=12)
+        desk.submit("a", 2)
+        desk.submit("a", 3, due_ns=1000)
+        now[0] = 11
+        work = asyncio.ensure_future(desk.scheduler.run())
+        await until(lambda: len(desk.outcomes) == 4)
+        work.cancel()
+        assert [key for key in desk.dropped] == [("a", 0)] and desk.outcomes["a", 0].dropped == LATE
+        assert desk.outcomes["a", 0].started_ns == 11
+        assert engine.seen == [[("a", 1), ("a", 2)], [("a", 3)]]
 
     go(check())

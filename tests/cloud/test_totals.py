@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from cloud.totals import Totals
-from common.stream.messages import Ack, Status
+from common.stream.messages import Ack, Status, Telemetry
 from common.types import SideState
 
 
@@ -38,3 +38,15 @@ def test_everything_is_counted_by_what_and_why() -> None:
 def test_nothing_done_is_said_too() -> None:
     assert Totals().as_dict()["decode_ms"] is None
     assert "0 frames received" in Totals().lines()[0]
+
+
+def test_what_came_again_was_not_kept_or_is_telemetry() -> None:
+    totals = Totals()
+    totals.again = 3
+    totals.settle(Ack(0, Status.UNKEPT), "sink")
+    totals.take_telemetry(Telemetry(0, 0, "oxts", b"12345"), kept=True)
+    totals.take_telemetry(Telemetry(1, 0, "oxts", b"123"), kept=False)
+    said = totals.as_dict()
+    assert (said["again"], said["unkept"], said["reasons"]) == (3, 1, {"unkept: sink": 1})
+    assert (said["telemetry"], said["telemetry_bytes"], said["telemetry_lost"]) == (2, 8, 1)
+    assert "1 not kept" in totals.lines()[0] and "not kept" not in Totals().lines()[0]

@@ -1,6 +1,7 @@
 """common.bundle: what opens, what is refused, and what the id covers."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def test_the_id_changes_with_any_file(folder):
         (lambda t: t.replace("qualities = 8", 'qualities = "many"'), "ValueError"),
         (lambda t: t.replace("stride = 16\n", ""), "stride"),
         (lambda t: t.replace("[codec]", "[kodec]"), "codec"),
+        (lambda t: t.replace("format = 1", "format = " + "9" * 5000), "digits"),
+        (lambda t: t.replace("format = 1", "format = 0x" + "f" * 5000), "format int"),
+        (lambda t: t.replace("qualities = 8", "qualities = inf"), "qualities is not a whole number"),
+        (lambda t: t.replace("qualities = 8", "qualities = 0"), "1 to 4096"),
+        (lambda t: t.replace('name = "tiny"', "name = {a = 1}"), "name must be text"),
+        (lambda t: t.replace('"a.bin"', '"../a.bin"'), "not the name of a file"),
+        (lambda t: t.replace("stride = 16", "stride = " + "[" * 5000), "RecursionError"),
+        (lambda t: t + "#" * (64 << 10), "larger than"),
     ],
 )
 def test_a_broken_manifest_is_one_clear_error(folder, change, why):
@@ -71,6 +80,17 @@ def test_a_broken_manifest_is_one_clear_error(folder, change, why):
     file.write_text(change(file.read_text()))
     with pytest.raises(BundleCorrupt, match=why):
         Bundle.load(folder)
+
+
+def test_a_manifest_that_would_take_minutes_to_read_is_refused_at_once(folder):
+    header = "[" + ".".join("a" * 8000) + "]\n"
+    began = time.process_time()
+    with pytest.raises(BundleCorrupt, match="dots"):
+        Bundle.parse((header + "".join(f"k{i}=1\n" for i in range(6000))).encode(), folder)
+    deepest = "[" + ".".join("a" * 33) + "]\n" + "".join(f"{i:x}=1\n" for i in range(9000))
+    with pytest.raises(BundleCorrupt, match="format"):
+        Bundle.parse(deepest.encode(), folder)
+    assert time.process_time() - began < 1
 
 
 def test_unknown_names_say_where_was_searched(monkeypatch, tmp_path):

@@ -145,7 +145,7 @@ def test_second_connection_for_a_place_that_is_taken(cloud: Cloud) -> None:
 
 
 def test_stopped_cloud_settles_what_it_has(cloud: Cloud) -> None:
-    run = session(cloud, Camera(count=10_000, gap_s=0.01), fps=100.0)
+    run = session(cloud, Camera(count=10_000, gap_s=0.01), fps=100.0, timeout_s=3.0)
     results = []
     thread = threading.Thread(target=lambda: results.append(run.run()))
     thread.start()
@@ -160,7 +160,7 @@ def test_stopped_cloud_settles_what_it_has(cloud: Cloud) -> None:
 
 
 def test_killed_cloud_is_told_with_what_was_settled(cloud: Cloud) -> None:
-    run = session(cloud, Camera(count=10_000, gap_s=0.01), fps=100.0)
+    run = session(cloud, Camera(count=10_000, gap_s=0.01), fps=100.0, timeout_s=3.0)
     results = []
     thread = threading.Thread(target=lambda: results.append(run.run()))
     thread.start()

@@ -16,8 +16,22 @@ from common.bitstream.session import SessionFacts
 from common.errors import InputError
 from common.pb import ingest_pb2, ingest_pb2_grpc
 from common.stream.convert import downlink_to_pb, uplink_from_pb
-from common.stream.limits import server_options
-from common.stream.messages import Ack, End, Fault, Goodbye, Hello, MainFrame, SideFrame, Status, Welcome
+from common.stream.limits import WIRE_VERSION, server_options
+from common.stream.messages import (
+    Ack,
+    DownlinkMessage,
+    End,
+    Fault,
+    Goodbye,
+    Hello,
+    MainFrame,
+    Ping,
+    Pong,
+    SideFrame,
+    Status,
+    Telemetry,
+    Welcome,
+)
 from common.types import SideState, StereoFrame
 
 BUNDLE_ID = b"bundle!!"
@@ -34,7 +48,9 @@ class FakeCloud(ingest_pb2_grpc.IngestServicer):
     port: int = 0
     ack: Callable[[MainFrame], Ack | None] = decoded
     max_in_flight: int = 256
-    welcome_version: int = 1
+    welcome_version: int = WIRE_VERSION
+    welcome: Callable[[Hello], Welcome] | None = None
+    extra: list[DownlinkMessage] = field(default_factory=list)
     greet: bool = True
     say_goodbye: bool = True
     fault: tuple[Fault, grpc.StatusCode] | None = None
@@ -42,6 +58,9 @@ class FakeCloud(ingest_pb2_grpc.IngestServicer):
     read_gate: threading.Event = field(default_factory=threading.Event)
     ack_gate: threading.Event = field(default_factory=threading.Event)
     hello: Hello | None = None
+    hellos: list[Hello] = field(default_factory=list)
+    pings: list[Ping] = field(default_factory=list)
+    telemetry: list[Telemetry] = field(default_factory=list)
     mains: list[MainFrame] = field(default_factory=list)
     sides: list[SideFrame] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
@@ -56,19 +75,32 @@ class FakeCloud(ingest_pb2_grpc.IngestServicer):
         hello = uplink_from_pb(next(request_iterator))
         assert isinstance(hello, Hello)
         self.hello = hello
+        self.hellos.append(hello)
         if self.fault:
             yield downlink_to_pb(self.fault[0])
             context.abort(self.fault[1], self.fault[0].message)
         if not self.greet:
             self.ack_gate.wait(20)
             return
-        yield downlink_to_pb(Welcome("s-1", self.max_in_flight, self.welcome_version))
+        made = self.welcome(hello) if self.welcome else None
+        yield downlink_to_pb(made or Welcome("s-1", self.max_in_flight, self.welcome_version))
+        end = None
+        for message in self.extra:
+            yield downlink_to_pb(message)
         self.read_gate.wait(20)
         for raw in request_iterator:
             message = uplink_from_pb(raw)
             if isinstance(message, End):
-                self.end = message
+                self.end = end = message
                 break
+            if isinstance(message, Ping):
+                self.pings.append(message)
+                now = time.monotonic_ns()
+                yield downlink_to_pb(Pong(message.edge_ns, now, now))
+                continue
+            if isinstance(message, Telemetry):
+                self.telemetry.append(message)
+                continue
             self.order.append(f"{type(message).__name__[0]}{message.seq}")
             if isinstance(message, SideFrame):
                 self.sides.append(message)
@@ -80,7 +112,7 @@ class FakeCloud(ingest_pb2_grpc.IngestServicer):
             ack = self.ack(message)
             if ack:
                 yield downlink_to_pb(ack)
-        if self.end and self.say_goodbye:
+        if end and self.say_goodbye:
             yield downlink_to_pb(Goodbye(decoded=len(self.mains), side_received=len(self.sides)))
 
 
@@ -144,8 +176,8 @@ class FakeCamera:
     name: str = "fake"
     closed: bool = False
 
-    def frames(self) -> Iterator[StereoFrame]:
-        for seq in range(self.count):
+    def frames(self, start: int = 0) -> Iterator[StereoFrame]:
+        for seq in range(start, self.count):
             if self.gap_s:
                 time.sleep(self.gap_s)
             yield self.make(seq)

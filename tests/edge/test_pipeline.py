@@ -6,10 +6,11 @@ import time
 import pytest
 
 from common.stream.queue import BoundedQueue
+from edge.outgoing import Outgoing
 from edge.pipeline import CAPTURE_QUEUE_FRAMES, Pipeline, ViewSizes
+from edge.ratecontrol import Decision
 from edge.report import StreamStats
 from edge.sidecodec import CodedSide
-from edge.uplink import Outgoing
 
 SIZE = (64, 96)
 
@@ -38,7 +39,7 @@ def pipeline(fakes, queue: BoundedQueue[Outgoing], side: ChainSide | None = None
     settings = {
         "main_encoder": fakes.Encoder(),
         "side_encoder": side or ChainSide(),
-        "quality": lambda: 4,
+        "quality": lambda: Decision(4),
     } | changes
     return Pipeline("fake", ViewSizes(SIZE, SIZE), queue, StreamStats(), **settings)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from common.errors import CameraError
+from common.stream.clock import ClockSample
 from common.stream.messages import Ack, MainFrame, SideFrame, Status
 from common.types import SideState
 from edge.report import StreamFacts, StreamStats, describe, report
@@ -28,7 +29,10 @@ def test_figures() -> None:
     summary = report(*filled())
     assert summary["bpp"] == 250 * 8 / 20_000
     assert summary["side_bpp"] == 1000 * 8 / 20_000
-    assert summary["bytes"] == {"main": 1000, "side": 4000, "wire": 4 * (1020 + 14) + 4 * (270 + 14)}
+    wire = 4 * (1020 + 14) + 4 * (270 + 14)
+    assert summary["bytes"] == {
+        "main": 1000, "side": 4000, "wire": wire, "telemetry_raw": 0, "telemetry_sent": 0,
+    }  # fmt: skip
     assert summary["seconds"] == 10.0  # 11 events, one each second
     assert summary["fps"] == 0.2
     assert summary["frames"]["unsettled"] == 1
@@ -70,6 +74,37 @@ def test_text_tells_the_same() -> None:
     ):
         assert told in text
     assert describe(report(StreamFacts("c", "h:1", "v", "side", 4), StreamStats()))
+
+
+def test_late_frames_are_told_with_their_place() -> None:
+    stats = StreamStats()
+    stats.late("capture_queue", main=True, side=True)
+    stats.late("spool", main=True, side=False, count=3)
+    summary = report(filled()[0], stats)
+    assert summary["late"] == {"capture_queue": 1, "spool": 3}
+    assert (summary["dropped"]["main"]["late"], summary["dropped"]["side"]["late"]) == (4, 1)
+
+
+def test_trouble_and_clock_are_told() -> None:
+    facts, stats = filled()
+    stats.connections.add("opened", 2)
+    stats.connections.add("lost")
+    stats.clock_sample = ClockSample(-1_500_000, 2_000_000)
+    stats.frames.add("held", 2)
+    summary = report(facts, stats)
+    assert summary["connections"] == {"opened": 2, "lost": 1, "refused": 0}
+    assert summary["clock"] == {"offset_ms": -1.5, "rtt_ms": 2.0}
+    assert summary["frames"]["acked"] == 5  # three by acks, two by a welcome
+    text = describe(summary)
+    assert "1 lost" in text and "-1.500 ms" in text
+    stats.spooled = lambda: 7
+    assert report(facts, stats)["frames"]["unsettled"] == 7
+
+
+def test_latency_of_a_frame_of_unknown_age_is_not_made_up() -> None:
+    stats = StreamStats()
+    stats.acknowledged(Ack(0, Status.DECODED), None)
+    assert stats.frames["decoded"] == 1 and stats.latency_ms.count == 0
 
 
 def test_reasons_from_a_peer_are_bounded() -> None:

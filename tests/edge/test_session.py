@@ -48,6 +48,8 @@ def test_every_frame_arrives_side_first_and_is_settled(cloud, fakes) -> None:
         "captured": 40,
         "sent": 40,
         "side_sent": 40,
+        "resent": 0,
+        "held": 0,
         "acked": 40,
         "decoded": 40,
         "dropped_by_cloud": 0,
@@ -134,13 +136,6 @@ def test_recording_slows_down_instead_of_dropping_unless_told_otherwise(cloud, f
         assert run.stats.frames["decoded"] + run.stats.main_drops.total == 20
 
 
-@pytest.mark.parametrize(
-    ("camera", "fps", "wait"), [("v4l2:0", None, False), ("v4l2:0", 0.0, True), ("kitti:x", None, True)]
-)
-def test_who_waits(camera: str, fps: float | None, wait: bool) -> None:
-    assert StreamPlan(camera, "h:1", "car", fps=fps).wait is wait
-
-
 def test_main_role_sends_no_side(cloud, fakes) -> None:
     run = session(cloud, fakes.Camera(), fakes.Encoder(), fakes, role=Role.MAIN)
     assert run.run() is None
@@ -199,7 +194,8 @@ def test_cloud_dies_in_the_middle_and_what_was_settled_is_told(cloud, fakes) -> 
 
 
 def test_server_stopped_in_the_middle(cloud, fakes, eventually) -> None:
-    run = session(cloud, fakes.Camera(count=10_000, gap_s=0.01), fakes.Encoder(), fakes, fps=1000.0)
+    camera = fakes.Camera(count=10_000, gap_s=0.01)
+    run = session(cloud, camera, fakes.Encoder(), fakes, fps=1000.0, timeout_s=2.0)
     errors = []
     thread = threading.Thread(target=lambda: errors.append(run.run()))
     thread.start()
@@ -329,7 +325,7 @@ def test_auto_quality_falls_when_acks_lag(cloud, fakes, eventually) -> None:
     cloud.ack_gate.set()
     thread.join(30)
     assert encoder.qualities[0] == 4
-    assert set(run.summary()["qualities"]) >= {"3", "4"}
+    assert min(encoder.qualities) < 4
 
 
 def test_auto_quality_without_a_load_to_follow_stays(cloud, fakes) -> None:

@@ -13,12 +13,13 @@ from fake_edge import Edge
 
 from cloud.engine.base import Engine
 from cloud.engine.local import LocalEngine
+from cloud.mainview import MAX_IN_FLIGHT, Rooms
 from cloud.pairing import PairingLimits
 from cloud.registry import Registry, RegistryLimits
 from cloud.scheduler import Scheduler, SchedulerLimits
 from cloud.server import Ingest, StreamServer
-from cloud.sessions import Rooms
-from cloud.sinks.base import Sink, SinkFrame, SinkWriter
+from cloud.sinks.base import Sink, SinkFrame
+from cloud.sinks.writer import SinkWriter
 from cloud.temporal.stage import TemporalStage
 from cloud.totals import Totals
 
@@ -54,11 +55,24 @@ class Cloud:
         queue = settings.get("queue", SchedulerLimits())
         self.scheduler = Scheduler(engine, queue, self.writer.room, temporal=self.temporal)
         pairing = settings.get("pairing", PairingLimits(wait_ns=1_000_000_000))
-        rooms = Rooms(self.scheduler, self.writer, self.threads, self.totals, pairing, settings.get("steps"))
+        rooms = Rooms(
+            self.scheduler,
+            self.writer,
+            self.threads,
+            self.totals,
+            pairing,
+            settings.get("steps"),
+            settings.get("window", MAX_IN_FLIGHT),
+        )
         limits = RegistryLimits(settings.get("max_sessions", 8), settings.get("linger_s", 0.2))
         self.registry = Registry(rooms, settings.get("bundle_id", BUNDLE_ID), limits)
-        self.ingest = Ingest(self.registry, hello_timeout_s=settings.get("hello_timeout_s", 5.0))
-        self.server = StreamServer(settings.get("max_calls", 100))
+        self.ingest = Ingest(
+            self.registry,
+            hello_timeout_s=settings.get("hello_timeout_s", 5.0),
+            silence_s=settings.get("silence_s", 60.0),
+        )
+        self.server = StreamServer(settings.get("max_calls", 100), settings.get("guard"))
+        self.credentials = settings.get("credentials")
         self.address = ""
         self.edges: list[Edge] = []
         self.stopped = False
@@ -68,7 +82,7 @@ class Cloud:
         return self.edges[-1]
 
     async def start(self) -> None:
-        self.address = f"127.0.0.1:{self.server.bind('127.0.0.1', 0)}"
+        self.address = f"127.0.0.1:{self.server.bind('127.0.0.1', 0, self.credentials)}"
         self.work = asyncio.ensure_future(self.scheduler.run())
         await self.server.start(self.registry, self.ingest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from fractions import Fraction
 
 import cv2
@@ -30,12 +31,18 @@ from common.types import SideCodec
 
 HEIGHT, WIDTH = 64, 96
 STEP_NS = 100_000_000
+_STREAMS = itertools.count(1)
+
+
+def new_stream() -> bytes:
+    """Return a stream id that no other edge of this test run has."""
+    return next(_STREAMS).to_bytes(16, "big")
 
 
 def hello(
     role: Role = Role.BOTH, vehicle: str = "car-1", codec: SideCodec = SideCodec.WEBP_LOSSLESS, **changes
 ) -> Hello:
-    fields = {"vehicle": vehicle, "role": role, "camera": "fake"}
+    fields = {"vehicle": vehicle, "role": role, "camera": "fake", "stream_id": new_stream()}
     if role.has_main:
         fields |= {"bundle_id": BUNDLE_ID, "height": HEIGHT, "width": WIDTH}
     if role.has_side:
@@ -101,9 +108,17 @@ def hevc(
 class Edge:
     """One connection."""
 
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.aio.insecure_channel(address, options=client_options())
-        self.call = ingest_pb2_grpc.IngestStub(self.channel).Push()
+    def __init__(
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        if credentials is None:
+            self.channel = grpc.aio.insecure_channel(address, options=client_options())
+        else:
+            self.channel = grpc.aio.secure_channel(address, credentials, options=client_options())
+        self.call = ingest_pb2_grpc.IngestStub(self.channel).Push(metadata=metadata)
         self.told: list[DownlinkMessage] = []
 
     async def open(self, message: Hello) -> DownlinkMessage | None:

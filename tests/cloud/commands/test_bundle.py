@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloud.__main__ import main
-from common.errors import BundleCorrupt, BundleNotFound
+from common.errors import BundleCorrupt, BundleNotFound, UsageError
 
 MANIFEST = """\
 format = 1
@@ -51,3 +51,13 @@ def test_a_changed_file_is_named(bundle: Path) -> None:
 def test_a_bundle_that_is_not_there() -> None:
     with pytest.raises(BundleNotFound, match="no-such-bundle"):
         main(["bundle", "no-such-bundle"])
+
+
+def test_a_dictionary_is_added(bundle: Path, capsys) -> None:
+    before = (bundle / "manifest.toml").read_bytes()
+    assert main(["bundle", str(bundle), "--add-dictionary", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said["files"]) == {"a.bin", "telemetry.zdict"}
+    assert said["id"] != hashlib.sha256(before).hexdigest()[:16]
+    with pytest.raises(UsageError, match=r"no\.zdict"):
+        main(["bundle", str(bundle), "--add-dictionary", "no.zdict"])

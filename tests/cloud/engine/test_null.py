@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 from fake_cloud import go
 
 from cloud.engine.base import EngineRequest
@@ -19,3 +23,18 @@ def test_it_answers_without_images() -> None:
         await engine.close()
 
     go(check())
+
+
+def test_a_server_that_decodes_nothing_loads_no_torch(root: Path) -> None:
+    modules = (
+        "commands.serve",
+        "mainview",
+        "registry",
+        "scheduler",
+        "server",
+        "sinks.images",
+        "temporal.stage",
+    )
+    code = "import sys, " + ", ".join(f"cloud.{name}" for name in modules)
+    code += "; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0

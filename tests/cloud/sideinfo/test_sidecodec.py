@@ -108,6 +108,20 @@ def test_an_hevc_bomb_is_refused_from_its_parameter_set() -> None:
         decoder.decode(packet(bomb))
 
 
+def test_a_parameter_set_that_grows_in_the_middle_of_a_stream_is_refused_and_the_stream_recovers() -> None:
+    decoder = HevcDecoder(64, 96)
+    first, second = hevc(2)
+    assert len(decoder.decode(packet(first))) == 1
+    grown = hevc(1, 2048, 2048)[0]
+    for keyframe in (True, False):  # it says so itself; what counts is what is inside
+        with pytest.raises(FrameSizeError, match="2048x2048"):
+            decoder.decode(SidePacket(1, 0, grown.data, keyframe, None if keyframe else 0))
+    hidden = SidePacket(1, 0, second.data + grown.data, False, 0)  # behind a picture of the right size
+    with pytest.raises(FrameSizeError, match="2048x2048"):
+        decoder.decode(hidden)
+    assert len(decoder.decode(packet(second))) == 1  # refused before the decoder saw it: nothing is lost
+
+
 def test_an_hevc_bomb_that_hides_its_size_is_refused_by_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sidecodec, "hevc_sizes", lambda _: [])
     bomb = hevc(1, 2048, 2048)[0]

@@ -21,10 +21,15 @@ from common.stream.messages import (
     Fault,
     Goodbye,
     Hello,
+    Hint,
     MainFrame,
+    Mode,
+    Ping,
+    Pong,
     Role,
     SideFrame,
     Status,
+    Telemetry,
     Welcome,
 )
 from common.types import SideCodec, SideState
@@ -36,17 +41,28 @@ UPLINK = [
     HELLO,
     Hello("car-1", Role.MAIN, b"12345678", 64, 4096),
     Hello("car-1", Role.SIDE, side_height=64, side_width=64, side_codec=SideCodec.WEBP_LOSSLESS),
+    replace(HELLO, mode=Mode.DURABLE, stream_id=b"0123456789abcdef", oldest_seq=7),
+    replace(HELLO, deadline_ms=500),
+    MainFrame(1, 2, b"x", due_ms=(1 << 32) - 1),
+    Ping(5, -(1 << 40), 1000),
+    Telemetry(3, 4, "oxts", b"49.0 8.4", False),
+    Telemetry(3, 4, "calib", b"z", True),
     MainFrame(0, 0, b"x"),
     MainFrame(BIG, BIG, bytes(1 << 20)),
     SideFrame(7, 123, b"y", keyframe=True),
     SideFrame(7, 123, b"y", keyframe=False, reference_seq=5),
-    End(3, 4, DropCounts(1, 2, 3, 4, 5), DropCounts(send_queue=BIG)),
+    End(3, 4, DropCounts(1, 2, 3, 4, 5, 6, 7, 8), DropCounts(send_queue=BIG)),
 ]
 DOWNLINK = [
     Welcome("s", 256),
     Ack(1, Status.DECODED, SideState.STALE, 99, 1.5, 2.5),
     Ack(2, Status.DROPPED, None, 99, detail="queue full"),
     Ack(BIG, Status.FAILED, detail="corrupt"),
+    Ack(3, Status.UNKEPT, detail="disk full", cumulative=2),
+    Welcome("s", 1, next_seq=5, held=((6, 6), (8, 20)), base_seq=0),
+    Welcome("s", 1, base_seq=BIG),
+    Pong(5, 6, BIG),
+    Hint(12.5, 3, 64),
     Fault(26, "foreign"),
     Goodbye(1, 2, 3, 4),
 ]
@@ -81,6 +97,10 @@ def test_downlink_round_trip(message) -> None:
         ({"camera": "x" * 513}, "513 characters"),
         ({"role": Role.SIDE}, "side-only"),
         ({"role": Role.MAIN}, "main-only"),
+        ({"stream_id": b"short"}, "5 bytes"),
+        ({"mode": 0}, "0"),
+        ({"mode": 3}, "3"),
+        ({"deadline_ms": 3_600_001}, "3600001 ms"),
     ],
 )
 def test_bad_hellos(change, told) -> None:
@@ -103,7 +123,9 @@ def test_foreign_enum_numbers() -> None:
 
 
 def test_other_wire_versions_are_read_so_that_they_can_be_refused() -> None:
-    assert uplink_from_pb(uplink_to_pb(replace(HELLO, wire_version=2))).wire_version == 2
+    # The first version knew neither modes nor stream ids.
+    old = replace(HELLO, wire_version=1, mode=0, stream_id=b"")
+    assert uplink_from_pb(uplink_to_pb(old)).wire_version == 1
 
 
 @pytest.mark.parametrize(
@@ -114,6 +136,11 @@ def test_other_wire_versions_are_read_so_that_they_can_be_refused() -> None:
         MainFrame(1, 1, bytes(101)),
         SideFrame(1, 1, bytes(201)),
         SideFrame(5, 1, b"x", keyframe=False, reference_seq=5),
+        Telemetry(1, 1, "", b"x"),
+        Telemetry(1, 1, "../x", b"x"),
+        Telemetry(1, 1, "k" * 33, b"x"),
+        Telemetry(1, 1, "oxts", b""),
+        Telemetry(1, 1, "oxts", bytes(65537)),
     ],
 )
 def test_bad_frames(message) -> None:
@@ -131,6 +158,14 @@ def test_bad_frames(message) -> None:
         Ack(1, Status.DECODED, queue_ms=float("nan")),
         Ack(1, Status.DECODED, decode_ms=-1.0),
         Ack(1, Status.DECODED, decode_ms=float("inf")),
+        Welcome("s", 1, held=tuple((3 * i + 1, 3 * i + 2) for i in range(257))),
+        Welcome("s", 1, next_seq=5, held=((5, 9),)),
+        Welcome("s", 1, next_seq=5, held=((9, 8),)),
+        Welcome("s", 1, held=((4, 9), (9, 12))),
+        Welcome("s", 1, held=((4, 9), (10, 12))),
+        Hint(1.0, 1, 0),
+        Hint(-1.0, 1, 1),
+        Hint(float("nan"), 1, 1),
     ],
 )
 def test_bad_answers(message) -> None:

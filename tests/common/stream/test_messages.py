@@ -40,4 +40,4 @@ def test_messages_are_frozen_and_do_not_print_their_bytes() -> None:
         frame.seq = 2
     assert len(repr(frame)) < 100
     assert End() == End()
-    assert Hello("v", Role.SIDE).wire_version == 1
+    assert Hello("v", Role.SIDE).wire_version == 2

@@ -98,3 +98,19 @@ def test_nothing_is_lost_between_threads() -> None:
 def test_capacity_must_be_positive() -> None:
     with pytest.raises(ValueError, match="capacity 0"):
         BoundedQueue(0)
+
+
+def test_a_condition_can_be_shared() -> None:
+    change = threading.Condition()
+    queue: BoundedQueue[int] = BoundedQueue(2, change)
+    seen = []
+
+    def watch() -> None:
+        with change:
+            seen.append(change.wait_for(lambda: len(queue) == 1, 10))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    queue.put(1)
+    thread.join(10)
+    assert seen == [True]

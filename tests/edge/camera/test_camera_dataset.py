@@ -36,3 +36,9 @@ def test_a_broken_image_ends_it_after_the_frames_before(drive: Path) -> None:
         for frame in camera.frames():
             seen.append(frame.seq)
     assert seen == [0, 1]
+
+
+def test_from_a_frame_on(drive: Path) -> None:
+    camera = open_camera(f"kitti:{drive}", limit=3)
+    assert [(f.seq, f.capture_ns) for f in camera.frames(1)] == [(1, 100_000_000), (2, 200_000_000)]
+    assert list(camera.frames(3)) == []

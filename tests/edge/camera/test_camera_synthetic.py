@@ -23,3 +23,11 @@ def test_two_processes_see_the_same() -> None:
 
 def test_it_does_not_end_by_itself() -> None:
     assert [f.seq for f in islice(open_camera("synthetic:0:64x64").frames(), 3)] == [0, 1, 2]
+
+
+def test_from_a_frame_on() -> None:
+    (whole,) = islice(open_camera("synthetic:3:64x96", limit=3).frames(), 2, 3)
+    (frame,) = open_camera("synthetic:3:64x96", limit=3).frames(2)
+    assert (frame.seq, frame.capture_ns) == (2, whole.capture_ns)
+    assert np.array_equal(frame.main, whole.main)
+    assert next(open_camera("synthetic:3:64x96").frames(5)).seq == 5

@@ -60,3 +60,10 @@ def test_without_pyav(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingDependency, match="av is not installed"):
         open_camera(f"video:{video}")
+
+
+def test_from_a_frame_on(video: Path) -> None:
+    camera = open_camera(f"video:{video}")
+    frames = list(camera.frames(3))
+    camera.close()
+    assert [(f.seq, f.capture_ns) for f in frames] == [(3, 150_000_000), (4, 200_000_000)]

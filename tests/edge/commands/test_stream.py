@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from common.errors import CameraError, CloudUnreachable, PeerRejected, UsageError
-from common.stream.messages import Fault, Role
+from common.stream.messages import Fault, Mode, Role
 from common.types import SideCodec
 from edge.__main__ import main
 from edge.commands import stream
@@ -37,6 +37,7 @@ def test_json_is_one_object_with_these_keys(cloud, camera, capsys) -> None:
     assert set(summary) == {
         "camera", "cloud", "vehicle", "session", "role", "bundle", "height", "width",
         "side_height", "side_width", "side_codec", "quality", "qualities", "frames", "dropped", "side_states",
+        "mode", "stream_id", "spool", "late", "connections", "clock",
         "bytes", "bpp", "side_bpp", "seconds", "fps", "latency_ms", "cloud_ms", "encode_ms", "error",
     }  # fmt: skip
     assert set(summary["latency_ms"]) == {"count", "mean", "p50", "p95", "p99", "max"}
@@ -47,6 +48,9 @@ def test_json_is_one_object_with_these_keys(cloud, camera, capsys) -> None:
         "encode_failed",
         "too_large",
         "shutdown",
+        "late",
+        "spool_full",
+        "thinned",
     }
     assert summary["frames"]["decoded"] == 5
 
@@ -112,9 +116,43 @@ def test_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (plan.fps, plan.frames, plan.wait) == (None, 3, True)
 
 
+def test_durable_stream_with_a_spool(cloud, camera, capsys, tmp_path) -> None:
+    folder = tmp_path / "spool"
+    assert main(arguments(cloud, "--mode", "durable", "--spool", str(folder), "--json")) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["mode"], summary["spool"]) == ("durable", str(folder))
+    assert summary["frames"]["captured"] == summary["frames"]["acked"] == 5
+    assert cloud.hello.mode is Mode.DURABLE
+
+
+def test_durable_stream_that_never_met_a_cloud_reports_too(camera, capsys, tmp_path) -> None:
+    line = "stream --camera fake --cloud 127.0.0.1:1 --fps 0 --mode durable --timeout 0.5 --json --spool"
+    with pytest.raises(CloudUnreachable):
+        main([*line.split(), str(tmp_path / "spool")])
+    told = capsys.readouterr()
+    assert json.loads(told.out)["frames"]["unsettled"] == 5
+    assert "trying again" in told.err
+
+
+def test_default_spool(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert stream.default_spool("car-1") == tmp_path / "mdic" / "spool" / "car-1"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert stream.default_spool("car-1").parts[-5:] == (".local", "state", "mdic", "spool", "car-1")
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
+        ("--spool x", "--mode durable"),
+        ("--spool-bytes 1000000", "--mode durable"),
+        ("--mode durable --deadline-ms 100", "--mode live"),
+        ("--mode durable --reconnect", "--mode live"),
+        ("--mode durable --role side", "--role side"),
+        ("--mode durable --spool-bytes 10", "--spool-bytes"),
+        ("--mode durable --spool-age 0", "--spool-age"),
+        ("--deadline-ms 0", "--deadline-ms"),
+        ("--deadline-ms 99999999", "--deadline-ms"),
         ("--cloud localhost", "HOST:PORT"),
         ("--cloud :50051", "HOST:PORT"),
         ("--cloud host:99999", "HOST:PORT"),

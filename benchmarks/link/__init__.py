@@ -1,0 +1,1 @@
+"""The stream over emulated links: `python -m benchmarks link`."""

@@ -1,0 +1,1 @@
+"""A long stream through a real server: every frame answered, nothing that grows."""
