@@ -23,7 +23,7 @@ from edge.pacing import Pacer
 from edge.pipeline import Pipeline, ViewSizes
 from edge.plan import StreamParts, StreamPlan
 from edge.progress import Progress
-from edge.ratecontrol import START_QUALITY, Decision, Load, RateController
+from edge.ratecontrol import START_QUALITY, Decision, Load, RateController, RateRule
 from edge.report import StreamFacts, StreamStats, report
 from edge.sidecodec import SideEncoder, open_side_encoder
 from edge.telemetry import TelemetryPacker
@@ -95,7 +95,11 @@ class StreamSession:
         queue: BoundedQueue[Outgoing] = BoundedQueue(SEND_QUEUE_FRAMES, change)
         sender = Sender(Mode.LIVE, wait=plan.wait)
         source = LiveSource(queue, sender, change, stats, plan.deadline_ms)
-        control = RateController() if plan.quality is None and not plan.wait else None
+        control = None
+        if plan.quality is None and not plan.wait:
+            # What would wait for most of its deadline is not worth a place behind what is stuck.
+            rule = RateRule(pause_ms=0.6 * plan.deadline_ms) if plan.deadline_ms else RateRule()
+            control = RateController(rule)
         courier = Courier(
             plan.cloud,
             _LiveDialer(source, self.hello(sizes, stream_id)),
