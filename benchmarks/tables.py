@@ -18,7 +18,7 @@ from typing import Any
 from common.errors import MdicError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "benchmarks/README.md", "docs/operations.md")
 RESULTS = ROOT / "benchmarks" / "results"
 _MARK = re.compile(r"(<!-- table (\S+) (\S+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
 # Where a benchmark makes Markdown of its JSON file: a text, or named parts. For the others the text that they printed
@@ -29,6 +29,11 @@ RENDERERS = {
     "encode": ("benchmarks.encode", "table"),
     "telemetry": ("benchmarks.telemetry", "table"),
     "sequence": ("benchmarks.sequence.tables", "tables"),
+    "faults": ("benchmarks.stream_tables", "faults"),
+    "fuzz": ("benchmarks.fuzz", "table"),
+    "gateway": ("benchmarks.stream_tables", "gateway"),
+    "link": ("benchmarks.stream_tables", "link"),
+    "soak": ("benchmarks.stream_tables", "soak"),
     "gpu-decode": ("benchmarks.gpu.summary", "table"),
 }
 WHOLE = "all"
@@ -134,8 +139,10 @@ def _renderer(document: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str 
 
 
 def _command(document: Mapping[str, Any]) -> str:
-    """Return the command of `python -m benchmarks` that made a result, "" where it does not say."""
+    """Return the command of `python -m benchmarks` or `make` that made a result, "" where it does not say."""
     words = str(document.get("command", "")).split()
+    if words[:1] == ["make"] and len(words) > 1:
+        return words[1]
     return words[3] if words[:3] == ["python", "-m", "benchmarks"] and len(words) > 3 else ""
 
 

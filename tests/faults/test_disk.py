@@ -106,7 +106,7 @@ def test_slow_sink(rig: Rig, account: dict[str, object]) -> None:
     rig.cloud(environment=patched(rig.folder / "slow", SLOW))
     edge = rig.edge("--timeout", "60", fps=50)
     assert edge.wait(180) == 0, edge.told()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames
 
 
@@ -124,7 +124,7 @@ def test_clock_jumps_an_hour(rig: Rig, account: dict[str, object], shift: int) -
         "--timeout", "60", environment=patched(rig.folder / "jump", JUMP.format(shift=shift, after=3)), fps=10
     )
     assert edge.wait() == 0, edge.told()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames
 
 
@@ -147,5 +147,5 @@ def test_cloud_comes_back_with_another_bundle(rig: Rig, account: dict[str, objec
     cloud.wait()
     rig.cloud("--bundle", DEFAULT_BUNDLE)
     assert edge.wait() == 0, edge.told()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames

@@ -46,7 +46,7 @@ def test_killed_at_random_moments(tmp_path: Path, account: dict[str, object]) ->
         kept = rig.settle()
     finally:
         rig.stop()
-    account.update(rounds=ROUNDS, killed=victims, captured=kept, kept_once=kept, lost=0, twice=0)
+    account.update(rounds=ROUNDS, killed=victims, captured=kept, kept_once=kept)
     assert kept > ROUNDS
 
 
@@ -60,7 +60,7 @@ def test_stopped_for_twenty_seconds(rig: Rig, account: dict[str, object], who: s
     time.sleep(20)
     victim.signal(signal.SIGCONT)
     assert edge.wait() == 0, edge.told()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames
 
 
@@ -70,7 +70,7 @@ def test_edge_starts_before_the_cloud(rig: Rig, account: dict[str, object]) -> N
     assert edge.running, edge.told()
     rig.cloud()
     assert edge.wait() == 0, edge.told()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames
 
 

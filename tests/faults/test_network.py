@@ -25,7 +25,7 @@ def test_silent_cut(rig: Rig, account: dict[str, object], seconds: int) -> None:
         assert edge.wait() == 0, edge.told()
     finally:
         cable.unplug()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames
 
 
@@ -42,7 +42,7 @@ def test_connections_reset_again_and_again(rig: Rig, account: dict[str, object])
         assert edge.wait() == 0, edge.told()
     finally:
         cable.unplug()
-    account.update(captured=len(rig.captured()), kept_once=rig.settle(), lost=0, twice=0)
+    account.update(captured=len(rig.captured()), kept_once=rig.settle())
     assert rig.settle() == rig.frames
 
 
@@ -66,7 +66,7 @@ def test_same_vehicle_from_two_places(rig: Rig, account: dict[str, object]) -> N
     assert {line["seq"]: line["bitstream_sha256"] for line in lines} == before
     # One of them brings the frames; the other learns that its numbering is in use, and says so.
     assert codes == {0, 43}, (first.told(), second.told())
-    account.update(captured=rig.frames, kept_once=len(numbers), lost=0, twice=0)
+    account.update(captured=rig.frames, kept_once=len(numbers))
 
 
 def test_another_vehicle_of_the_same_name_is_refused(rig: Rig) -> None:
