@@ -103,7 +103,7 @@ PARTS = (
         "rd-full",
         "rd",
         ("--data", _TEST, "--protocol", "full", "--every", "9", "--codecs", "mdic,mdic-noside,av1", *_FILES),
-        15,
+        13,
     ),
     Part(
         "geometry",
@@ -151,6 +151,9 @@ PARTS = (
         4,
         pictures=("downstream.png",),
     ),
+    Part("telemetry", "telemetry", ("--data", _DRIVE, "--json", JSON_PLACE), 0.5),
+    Part("soak", "soak", ("--frames", "200000", "--json", JSON_PLACE), 1),
+    Part("gateway", "gateway", ("--vehicles", "200", "--json", JSON_PLACE), 0.7),
     Part("gpu-decode-small", "gpu-decode", ("--small", "--json", JSON_PLACE), 0.5),
 )
 
