@@ -30,7 +30,7 @@ CODE = grpc.StatusCode
         (VehicleBusy("car", "main"), CODE.ALREADY_EXISTS, 44),
         (CloudFull(3), CODE.RESOURCE_EXHAUSTED, 40),
         (CloudClosing(), CODE.UNAVAILABLE, 41),
-        (SilentPeer(30), CODE.DEADLINE_EXCEEDED, 43),
+        (SilentPeer(30), CODE.DEADLINE_EXCEEDED, 41),
         (Unauthenticated("the token has expired"), CODE.UNAUTHENTICATED, 44),
         (Forbidden("x"), CODE.PERMISSION_DENIED, 44),
         (QuotaExceeded("5 frames a second"), CODE.RESOURCE_EXHAUSTED, 40),

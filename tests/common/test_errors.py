@@ -39,6 +39,8 @@ SAMPLES = [
     (errors.PeerRejected(7, "go away"), "(code 7): go away"),
     (errors.CameraError("v4l2:9", "no such device"), "v4l2:9"),
     (errors.CameraEnded("video:x", "after 3 frames"), "video:x ended"),
+    (errors.CredentialsError("/keys/ca.pem", "expired"), "/keys/ca.pem: expired"),
+    (errors.SpoolError("/var/spool", "in use"), "spool /var/spool: in use"),
     (errors.MissingDependency("torch", "cloud"), ".[cloud]"),
 ]
 

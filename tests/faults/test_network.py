@@ -64,8 +64,8 @@ def test_same_vehicle_from_two_places(rig: Rig, account: dict[str, object]) -> N
     assert len(numbers) == len(set(numbers)) == rig.frames
     before = rig.captured()
     assert {line["seq"]: line["bitstream_sha256"] for line in lines} == before
-    # One of them brings the frames; the other learns that its numbering is in use, and says so.
-    assert codes == {0, 43}, (first.told(), second.told())
+    # One brings the frames. The other finds them there: it had its turn too, or learns that its numbering is in use.
+    assert 0 in codes and codes <= {0, 43}, (first.told(), second.told())
     account.update(captured=rig.frames, kept_once=len(numbers))
 
 

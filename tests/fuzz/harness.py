@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import random
@@ -65,6 +66,7 @@ class Guard:
         self.executions = self.accepted = self.slowest_bytes = 0
         self.slowest_s = 0.0
         self._run, self._stats = run, stats
+        gc.freeze()  # else collecting what was there before takes its time in the middle of an input
         self._written_s = time.monotonic()
         self._start_mib = self._before_mib = peak_mib()
         self._guided = guided
