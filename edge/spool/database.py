@@ -216,7 +216,8 @@ class SpoolDatabase:
             (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
             excess = min(free - keep_bytes // PAGE_BYTES, most_pages)
             if excess > 0:
-                self._connection.execute(f"PRAGMA incremental_vacuum({excess})").fetchall()
+                # A statement without columns that gives a row for each page: `execute` would stop after the first.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({excess})")
 
     def drop_ballast(self) -> bool:
         """Free the reserve, so that frames can be deleted on a full disk: that too has to be written first.
