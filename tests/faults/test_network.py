@@ -53,7 +53,7 @@ def test_same_vehicle_from_two_places(rig: Rig, account: dict[str, object]) -> N
     copy = rig.folder / "copy"
     shutil.copytree(rig.spool, copy)
     rig.cloud()
-    first = rig.edge("--timeout", "30")
+    first = rig.edge("--timeout", "10")
     command = [*first.command]
     command[command.index("--spool") + 1] = str(copy)
     second = Process(command).start()
