@@ -83,8 +83,7 @@ def bars(shelf: Shelf) -> Iterator[Bar]:
     yield from _lossy_side(small, shelf.get("rd-128x256-jpeg50.json"))
     yield from _stated("robustness", shelf.get("robust.json"), "a wrong side view is never more than 10 % worse in "
                        "LPIPS-VGG than none; one stale by 2 frames still beats none")  # fmt: skip
-    yield from _stated("ablation", shelf.get("ablation.json"), "leaving out text supervision or z_text costs bits "
-                       "at equal LPIPS-VGG")  # fmt: skip
+    yield from _ablation(shelf.get("ablation-method.json"))
     yield _speed(shelf.get("gpu-decode.json"))
     yield _budget(shelf.get(LEDGER))
 
@@ -287,6 +286,21 @@ def _stated(area: str, document: Document | None, target: str) -> Iterator[Bar]:
             "; ".join(part for part in (", ".join(values), bar["detail"]) if part),
             status,
         )
+
+
+def _ablation(document: Document | None) -> Iterator[Bar]:
+    """Yield the seed's Table 3: each of the two variants must cost bits at equal LPIPS-VGG."""
+    found = {variant["name"]: variant for variant in (document or {}).get("variants", [])}
+    for name, said in (("no-text-supervision", "text supervision"), ("no-text", "z_text")):
+        target = f"leaving out {said} costs bits at equal LPIPS-VGG"
+        against = ((found.get(name) or {}).get("against_reference") or {}).get("lpips_vgg")
+        rate = None if against is None else against["bd_rate_percent"]["value"]
+        if rate is None:
+            yield _open("ablation", target)
+            continue
+        assert document is not None
+        detail = f"BD-rate {rate:+.1f} %; {document['pairs']} pictures, one seed"
+        yield Bar("ablation", target, detail, PASS if rate > 0 else FAIL)
 
 
 def _speed(document: Document | None) -> Bar:

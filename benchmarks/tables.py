@@ -34,6 +34,7 @@ RENDERERS = {
     "gateway": ("benchmarks.stream_tables", "gateway"),
     "link": ("benchmarks.stream_tables", "link"),
     "soak": ("benchmarks.stream_tables", "soak"),
+    "ablation": ("benchmarks.ablation.outcome", "sections"),
     "gpu-decode": ("benchmarks.gpu.summary", "table"),
 }
 WHOLE = "all"

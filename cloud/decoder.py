@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
-from cloud.models.codec import Codec, ModelConfig
+from cloud.models.codec import Codec, Decoded, ModelConfig
 from cloud.text.captioner import Captioner, TaggerCaptioner
 from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
@@ -27,6 +27,10 @@ from common.errors import BundleCorrupt, UsageError
 
 # The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
 SMALLEST_SIDE = 64
+LEAST_TRUST = 0.25
+"""A frame that takes less than this from its side view, in the mean, is decoded again without: the view shows another
+place, and what little is taken from it only does harm (docs/decisions/0011). The right view, or one that is stale or
+coded badly, is above 0.5."""
 _NOT_WEIGHTS = ("hyperprior.", "masked_object.")
 
 
@@ -66,6 +70,7 @@ class DecodedFrame:
         warped: (H, W, 3) uint8, the side view moved onto the main one.
         caption: what was taken for text, in words; empty where the bundle uses none or nothing was recognised.
         ms: milliseconds per stage: entropy, network, total (network and total of the whole batch).
+        side_refused: the side view shows another place and was left out; the mask is 0.
     """
 
     image: NDArray[np.uint8]
@@ -74,6 +79,7 @@ class DecodedFrame:
     warped: NDArray[np.uint8]
     ms: dict[str, float]
     caption: str = ""
+    side_refused: bool = False
 
 
 class Decoder:
@@ -175,6 +181,19 @@ class Decoder:
         presence = torch.from_numpy(np.stack([t.presence for t in tags])).to(self.device)
         with torch.inference_mode():
             out = self.model.decode(y_hat, quality, side, present, noise, steps, tags=presence)
+            trust = out.blend.mask[:, :, :height, :width].float().mean((1, 2, 3))
+            refused = (present > 0) & (trust < LEAST_TRUST)
+            if self.config.mask and bool(refused.any()):
+                again = self.model.decode(
+                    y_hat[refused],
+                    quality[refused],
+                    torch.zeros_like(side[refused]),
+                    torch.zeros_like(present[refused]),
+                    noise[refused],
+                    steps,
+                    tags=torch.zeros_like(presence[refused]),
+                )
+                out = _replaced(out, again, refused)
             images = _to_bytes(out.blend.image[..., :height, :width])
             warped = _to_bytes(out.geometry.warped[..., :height, :width])
             mask = out.blend.mask[:, 0, :height, :width].float().cpu().numpy()
@@ -186,7 +205,15 @@ class Decoder:
             "total": (end - start) * 1e3,
         }
         return [
-            DecodedFrame(images[i], mask[i], disparity[i], warped[i], dict(ms), tags[i].caption())
+            DecodedFrame(
+                images[i],
+                mask[i],
+                disparity[i],
+                warped[i],
+                dict(ms),
+                "" if refused[i] else tags[i].caption(),
+                bool(refused[i]),
+            )
             for i in range(len(requests))
         ]
 
@@ -219,6 +246,18 @@ class Decoder:
 def side_information(request: DecodeRequest) -> NDArray[np.uint8] | None:
     """Return the view to decode with: the side view, else the previous reconstruction, else None."""
     return request.side if request.side is not None else request.previous
+
+
+def _replaced(whole: Decoded, part: Decoded, rows: Tensor) -> Decoded:
+    """Return `whole` with what is shown of it taken from `part` in the rows (B,) that are true."""
+    blend = [a.clone() for a in whole.blend]
+    for kept, new in zip(blend, part.blend, strict=True):
+        kept[rows] = new
+    geometry = whole.geometry._replace(
+        disparity=whole.geometry.disparity.clone(), warped=whole.geometry.warped.clone()
+    )
+    geometry.disparity[rows], geometry.warped[rows] = part.geometry.disparity, part.geometry.warped
+    return whole._replace(blend=type(whole.blend)(*blend), geometry=geometry)
 
 
 def _to_bytes(images: Tensor) -> NDArray[np.uint8]:

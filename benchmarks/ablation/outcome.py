@@ -129,8 +129,15 @@ def point_table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sections(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tables of a result file by name, for the documents."""
+    return {"rates": table(found), "points": point_table(found)}
+
+
 def draw(found: Mapping[str, Any], title: str, path: Path) -> Path:
     """Write the curves of every variant, a panel per metric, and return the path.
+
+    A variant that shares no quality with the reference would press all the others into a line: it is named, not drawn.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -138,6 +145,7 @@ def draw(found: Mapping[str, Any], title: str, path: Path) -> Path:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
     except ImportError as error:
         raise MissingDependency("matplotlib", "bench") from error
     keys = [key for key in PANEL if key in found["metrics"]] or list(found["metrics"])
@@ -145,16 +153,19 @@ def draw(found: Mapping[str, Any], title: str, path: Path) -> Path:
     figure = Figure(figsize=(13.0, 4.6 * rows + 0.9), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
+    apart = [entry["label"] for entry in found["variants"] if _is_apart(entry, keys)]
     for axes, key in zip(grid, keys, strict=False):
         for number, entry in enumerate(found["variants"]):
             curve = [(point["bpp"], point[key]) for point in entry["points"]]
-            if curve:
+            if curve and entry["label"] not in apart:
                 width = 2.6 if entry["name"] == found["reference"] else 1.3
                 style = {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKS[number % len(_MARKS)]}
                 axes.plot(*zip(*sorted(curve), strict=True), label=entry["label"], linewidth=width, **style)
         metric = METRICS[key]
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("rate of the main view, bits per pixel (packet bytes x 8)")
         axes.set_ylabel(f"{metric.label} ({'higher' if metric.higher_is_better else 'lower'} is better)")
         axes.grid(True, which="both", alpha=0.25)
@@ -162,10 +173,16 @@ def draw(found: Mapping[str, Any], title: str, path: Path) -> Path:
         axes.set_visible(False)
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
-    figure.suptitle(title)
+    figure.suptitle(title + (f" (off the scale: {', '.join(apart)})" if apart else ""))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Software": None})
     return path
+
+
+def _is_apart(entry: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Tell whether a variant shares no quality with the reference, by any metric."""
+    against = entry["against_reference"]
+    return against is not None and all(against[key]["bd_rate_percent"]["value"] is None for key in keys)
 
 
 def _difference(found: Mapping[str, Any], key: str) -> str:

@@ -72,6 +72,11 @@ def add_parser(commands: Any) -> None:
         help="IN holds consecutive frames of one drive, in the order of their names: let the frame before help "
         "(default: off, each file for itself)",
     )
+    parser.add_argument(
+        "--caption",
+        metavar="TEXT",
+        help='what the side view shows, such as "car left, tree right" (default: the bundled tagger looks)',
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="diffusion steps (default: the bundle's)")
     parser.add_argument("--bundle", metavar="NAME|PATH", help="model bundle (default: the one shipped)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -98,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     failed = 0
     for number, task in zip(numbers, _progress(tasks, options.json), strict=True):
         try:
-            report = decode_file(task, bundle.id, decoder, options.steps, fusion, number)
+            report = decode_file(task, bundle.id, decoder, options.steps, fusion, number, options.caption)
         except MdicError as error:
             if len(tasks) == 1 and not options.input.is_dir():
                 raise
@@ -158,6 +163,7 @@ def decode_file(
     steps: int | None,
     fusion: TemporalFusion | None = None,
     number: int = 0,
+    caption: str | None = None,
 ) -> dict[str, Any]:
     """Decode one file and return its report.
 
@@ -168,6 +174,7 @@ def decode_file(
         steps: denoising steps; None means the bundle's own number.
         fusion: remembers the frame before; None decodes the file for itself.
         number: of the frame, for `fusion`.
+        caption: what the side view shows, in words; None asks the tagger.
 
     Raises:
         MdicError: the bitstream, the side view or the output cannot be used.
@@ -192,6 +199,7 @@ def decode_file(
             stream="",
             frame=crc32c(container.packet),
             steps=steps,
+            caption=caption,
         )
     )
     if fusion is not None:
@@ -213,6 +221,7 @@ def decode_file(
         "height": facts.height,
         "width": facts.width,
         "side": (SideState.MISSING if side is None else SideState.EXACT).value,
+        "side_refused": frame.side_refused,
         "temporal": 0.0 if fusion is None else round(fusion.share, 4),
         "ms": {
             "read": round(read_ms, 3),
@@ -290,7 +299,8 @@ def _progress(tasks: list[Task], quiet: bool) -> Iterator[Task]:
 
 
 def _line(report: dict[str, Any]) -> str:
+    side = "refused (it shows another place)" if report["side_refused"] else report["side"]
     return (
         f"{report['output']}: {report['width']}x{report['height']}, {report['packet_bytes']} bytes "
-        f"({report['bpp']:.4f} bpp), side view {report['side']}, {report['ms'].get('total', 0):.0f} ms"
+        f"({report['bpp']:.4f} bpp), side view {side}, {report['ms'].get('total', 0):.0f} ms"
     )

@@ -177,3 +177,17 @@ def test_the_file_holds_what_is_printed(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(bar["target"] in printed for bar in document["bars"])
     assert document["open"] == len(document["bars"])
+
+
+def test_an_ablation_must_cost_bits(tmp_path):
+    def variant(name, rate):
+        value = {"bd_rate_percent": {"value": rate}, "bd_quality": {"value": -0.01}}
+        return {"name": name, "against_reference": None if rate is None else {"lpips_vgg": value}}
+
+    found_ = [variant("full", None), variant("no-text", 4.2), variant("no-text-supervision", -0.3)]
+    write_json(tmp_path / "ablation-method.json", {"pairs": 27, "variants": found_})
+    assert found(tmp_path, "ablation", "z_text").status == PASS
+    assert "+4.2 %" in found(tmp_path, "ablation", "z_text").measured
+    assert found(tmp_path, "ablation", "text supervision").status == FAIL
+    write_json(tmp_path / "ablation-method.json", {"pairs": 27, "variants": found_[:1]})
+    assert found(tmp_path, "ablation", "text supervision").status == OPEN

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cloud.decoder import Decoder, DecodeRequest
+from cloud.decoder import LEAST_TRUST, Decoder, DecodeRequest
 from common.bundle import Bundle
 from common.errors import BundleCorrupt, ChecksumMismatch, UsageError
 from common.synthetic import StereoStreet
@@ -54,6 +54,21 @@ def test_previous_stands_in_for_a_missing_side_view(encoder, decoder, street):
     np.testing.assert_array_equal(
         decoder.decode(request).image, decoder.decode(DecodeRequest(packet, 128, 256, street.side)).image
     )
+
+
+def test_a_side_view_of_elsewhere_is_left_out(encoder, decoder, street):
+    packet = encoder.encode(street.main, 4).packet
+    elsewhere = np.ascontiguousarray(np.rot90(StereoStreet(11, height=256, width=128).frame(0).side))
+    requests = [DecodeRequest(packet, 128, 256, side) for side in (street.side, elsewhere, None)]
+    right, wrong, without = (decoder.decode(request) for request in requests)
+    assert (right.side_refused, wrong.side_refused, without.side_refused) == (False, True, False)
+    np.testing.assert_array_equal(wrong.image, without.image)
+    assert wrong.mask.max() == 0 and wrong.caption == "" and right.mask.mean() > LEAST_TRUST
+    # In a batch only the wrong one is decoded again; the others stay as they are, to within the batch's rounding.
+    together = decoder.decode_batch(requests)
+    assert [frame.side_refused for frame in together] == [False, True, False]
+    for alone, frame in zip((right, wrong, without), together, strict=True):
+        assert np.abs(alone.image.astype(int) - frame.image.astype(int)).max() <= 2
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 127), (131, 200)])

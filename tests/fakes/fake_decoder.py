@@ -30,6 +30,7 @@ class FakeFrame:
     disparity: NDArray[np.float32]
     warped: NDArray[np.uint8]
     ms: dict[str, float] = field(default_factory=dict)
+    side_refused: bool = False
 
 
 class FakeDecoder:

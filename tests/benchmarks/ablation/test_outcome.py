@@ -2,7 +2,15 @@
 
 import pytest
 
-from benchmarks.ablation.outcome import Outcome, differences, document, draw, point_table, table
+from benchmarks.ablation.outcome import (
+    Outcome,
+    differences,
+    document,
+    draw,
+    point_table,
+    sections,
+    table,
+)
 
 METRICS = ("psnr", "lpips_vgg")
 
@@ -54,3 +62,22 @@ def test_document_table_and_plot(tmp_path):
 def test_without_the_reference_nothing_is_compared():
     found = document({}, [outcome("x")], "full", METRICS, False)
     assert found["variants"][0]["against_reference"] is None and not found["complete"]
+
+
+def test_the_documents_get_both_tables():
+    found = document({}, [outcome("full"), outcome("x", 2.0)], "full", METRICS, True)
+    assert sections(found) == {"rates": table(found), "points": point_table(found)}
+
+
+def test_what_shares_no_quality_is_named_and_not_drawn(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    plain = Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda *a, **k: (drawn.append(k["label"]), plain(*a, **k))[1])
+    far = outcome("far", lift=50.0)
+    for row in far.rows:
+        row["lpips_vgg"] += 1
+    found = document({}, [outcome("full"), outcome("x", 2.0), far], "full", METRICS, True)
+    assert draw(found, "title", tmp_path / "plot.png").is_file()
+    assert sorted(set(drawn)) == ["label full", "label x"]

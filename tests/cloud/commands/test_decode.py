@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,26 @@ def test_one_file_with_side_view_and_report(tmp_path: Path, decoder: FakeDecoder
     assert report["bpp"] == 8 * len(packet) / (64 * 96)
     assert report["ms"].keys() >= {"read", "total", "write"} and all(v >= 0 for v in report["ms"].values())
     assert decoder.batches == [[("", crc32c(packet))]]
+
+
+def test_a_caption_goes_to_the_decoder(tmp_path: Path, decoder: FakeDecoder, capsys) -> None:
+    seen = []
+    plain = decoder.decode
+    decoder.decode = lambda request: (seen.append(request), plain(request))[1]  # type: ignore[method-assign]
+    source, target = write(tmp_path / "a.mdic"), tmp_path / "a.png"
+    assert main(["decode", str(source), str(target), "--json", "--caption", "car left"]) == 0
+    assert main(["decode", str(source), str(target)]) == 0
+    assert [request.caption for request in seen] == ["car left", None]
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["side_refused"] is False
+
+
+def test_a_side_view_that_the_decoder_refused_is_told(tmp_path: Path, decoder: FakeDecoder, capsys) -> None:
+    plain = decoder.decode
+    decoder.decode = lambda request: replace(plain(request), side_refused=True)  # type: ignore[method-assign]
+    source, side = write(tmp_path / "a.mdic"), tmp_path / "side.png"
+    side.write_bytes(coded(picture(50), ".png"))
+    assert main(["decode", str(source), str(tmp_path / "a.png"), "--side", str(side)]) == 0
+    assert "side view refused (it shows another place)" in capsys.readouterr().out
 
 
 def test_the_seed_depends_on_the_packet_alone(tmp_path: Path, decoder: FakeDecoder) -> None:
