@@ -23,6 +23,7 @@ import numpy as np
 
 from cloud.sinks.images import png_bytes, write_atomic
 from cloud.temporal.stream import TemporalFusion
+from cloud.text.vocabulary import Tags
 from common.bitstream.checksum import crc32c
 from common.bitstream.container import HEADER_BYTES, Container
 from common.bitstream.limits import DEFAULT_LIMITS
@@ -95,6 +96,9 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.steps is not None and options.steps < 1:
         raise UsageError(f"--steps {options.steps} is below 1")
+    ignored = () if options.caption is None else Tags.from_caption(options.caption).ignored
+    if ignored:
+        print(f"--caption: words that mean nothing here: {', '.join(ignored)}", file=sys.stderr, flush=True)
     tasks = plan(options.input, options.output, options.side, options.previous)
     bundle = Bundle.load(options.bundle)
     decoder = _Lazy(lambda: _open(bundle, options.device))

@@ -76,10 +76,12 @@ def test_a_caption_goes_to_the_decoder(tmp_path: Path, decoder: FakeDecoder, cap
     plain = decoder.decode
     decoder.decode = lambda request: (seen.append(request), plain(request))[1]  # type: ignore[method-assign]
     source, target = write(tmp_path / "a.mdic"), tmp_path / "a.png"
-    assert main(["decode", str(source), str(target), "--json", "--caption", "car left"]) == 0
+    assert main(["decode", str(source), str(target), "--json", "--caption", "zebra, car left"]) == 0
     assert main(["decode", str(source), str(target)]) == 0
-    assert [request.caption for request in seen] == ["car left", None]
-    assert json.loads(capsys.readouterr().out.splitlines()[0])["side_refused"] is False
+    assert [request.caption for request in seen] == ["zebra, car left", None]
+    told = capsys.readouterr()
+    assert json.loads(told.out.splitlines()[0])["side_refused"] is False
+    assert told.err.splitlines()[0] == "--caption: words that mean nothing here: zebra"
 
 
 def test_a_side_view_that_the_decoder_refused_is_told(tmp_path: Path, decoder: FakeDecoder, capsys) -> None:
