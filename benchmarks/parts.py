@@ -108,8 +108,8 @@ PARTS = (
     Part(
         "geometry",
         "geometry",
-        ("--data", _TEST, "--every", "3", "--json", JSON_PLACE),
-        2,
+        ("--data", _TEST, "--every", "3", "--ceilings", "--json", JSON_PLACE),
+        3,
     ),
     Part(
         "geometry-full",

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import report
+from benchmarks.rd.ceilings import ceilings
 from benchmarks.rd.controls import oracle_warp
 from benchmarks.rd.disparity import GroundTruth, Truth, errors, oracle_truth
 from benchmarks.rd.metrics import METRICS, Judge, parse_metrics
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     }
     rows: list[dict[str, Any]] = []
     for sample in tqdm(samples, desc=f"geometry {options.protocol}", unit="pair", disable=None):
-        rows += measure(sample, options.protocol, ours, qualities, judge, ground_truth)
+        rows += measure(sample, options.protocol, ours, qualities, judge, ground_truth, options.ceilings)
         if options.json is not None:
             write_json(options.json, document(about, rows, complete=False))
     whole = document(about, rows, complete=True, asked=options.ground_truth is not None)
@@ -69,8 +70,9 @@ def measure(
     qualities: Sequence[int],
     judge: Judge,
     ground_truth: GroundTruth | None,
+    with_ceilings: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return a row per setting (prior, each quality, oracle) for one pair.
+    """Return a row per setting (prior, each quality, the ceilings if wanted, oracle) for one pair.
 
     A row holds `setting`, `image`, `bytes`, `oracle` and `truth` (errors against each, see `disparity.errors`;
     `truth` is {} without ground truth), `trusted` (against the oracle where the mask is open), `mask_mean`, and the
@@ -82,6 +84,8 @@ def measure(
     prior = ours.prior(sample.side)
     pictures = ours.code(sample.main, sample.side, qualities)
     warps = [monocular_warp(sample.side, prior), *(picture.warped for picture in pictures)]
+    above = ceilings(sample.side, oracle) if with_ceilings else []
+    warps += [ceiling.warped for ceiling in above]
     warps.append(PROTOCOLS[protocol](oracle_warp(sample.whole_main, sample.whole_side)))
     judged = judge.measure(sample.main, warps)
     rows = [_row(sample, PRIOR, 0, prior, oracle, truth, judged[0])]
@@ -90,6 +94,9 @@ def measure(
         row["trusted"] = errors(picture.disparity, oracle, picture.mask > 0)
         row["mask_mean"] = float(picture.mask.mean())
         rows.append(row)
+    for ceiling, values in zip(above, judged[1 + len(pictures) :], strict=False):
+        row = _row(sample, ceiling.name, 0, ceiling.disparity, oracle, truth, values)
+        rows.append(row | {"bytes": None})
     rows.append({"setting": ORACLE, "image": sample.name, "bytes": None, **judged[-1]})
     rows[-1]["truth"] = errors(oracle.disparity, truth, oracle.known) if truth else {}
     return rows
@@ -173,11 +180,17 @@ def table(whole: Mapping[str, Any]) -> str:
     heads += ["ground truth: mean error px", "> 3 px"] if with_truth else []
     heads += [f"warp alone: {metric.label}" for metric in metrics]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    names = {PRIOR: "side view alone (monocular prior)", ORACLE: "oracle: both views, holes painted over"}
+    names = {
+        PRIOR: "side view alone (monocular prior)",
+        ORACLE: "oracle: both uncut views, holes painted over",
+    }
     for point in whole["points"]:
         setting = point["setting"]
         against, trusted, truth = (point.get(key) or {} for key in ("oracle", "trusted", "truth"))
-        cells = [names.get(setting, f"quality {setting}"), _text(point.get("bytes"), "{:.0f}")]
+        cells = [
+            names.get(setting, setting if isinstance(setting, str) else f"quality {setting}"),
+            _text(point.get("bytes"), "{:.0f}"),
+        ]
         cells += [
             _text(against.get("mae_px"), "{:.2f}"),
             _share(against, 1),
@@ -208,6 +221,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--every", type=int, default=1, help="take every n-th pair")
     add("--limit", type=int, help="at most so many pairs (after --every)")
     add("--qualities", help="qualities of ours, such as 0,2,4,7 (default: all)")
+    add(
+        "--ceilings",
+        action="store_true",
+        help="also warp by the oracle's disparity, whole, in blocks and disturbed",
+    )
     add("--side", default="webp", help="the side view's codec: webp (lossless) or jpeg:QUALITY")
     add("--bundle", help="name or path of the bundle")
     add("--metrics", default="lpips_vgg,dists,psnr,ms_ssim_db", help="of the warp alone, comma-separated")

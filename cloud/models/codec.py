@@ -54,6 +54,7 @@ class ModelConfig:
     warp: bool = (
         True  # the side view moved by disparity; without, its latent enters in place, as in the paper
     )
+    kernel: str = "bicubic"  # of the last, full-resolution warp; or "lanczos"
     attention: str = "row"  # matching at strides 16 and 8: along rows, or "global" over all positions
     start: str = "coarse"  # diffusion from the coarse latent plus noise, or from pure "noise"
     entropy: str = (
@@ -74,6 +75,7 @@ class ModelConfig:
 
 
 _CHOICES = {
+    "kernel": ("bicubic", "lanczos"),
     "attention": ("row", "global"),
     "start": ("coarse", "noise"),
     "entropy": ("hyperprior", "checkerboard", "vq", "fsq"),
@@ -129,6 +131,7 @@ class Codec(nn.Module):
             config.search,
             global_attention=config.attention == "global",
             warps=config.warp,
+            kernel=config.kernel,
         )
         self.latent = BlockLatent(config.diffusion_channels)
         self.denoiser = Denoiser(

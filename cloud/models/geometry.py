@@ -178,8 +178,10 @@ class GeometryCore(nn.Module):
         widths: tuple[int, int, int] = (64, 96, 128),
         global_attention: bool = False,
         warps: bool = True,
+        kernel: str = "bicubic",
     ) -> None:
         super().__init__()
+        self.kernel = kernel
         w4, w8, w16 = widths
         self.enter = conv(latent_channels, w16)
         self.quality = nn.Parameter(torch.zeros(qualities, w16))
@@ -278,7 +280,7 @@ class GeometryCore(nn.Module):
             levels.append(d4 * 4)
         disparity = _quadruple(d4) + F.pixel_shuffle(self.subpixel(h).float(), 4) * 4
         disparity = disparity.clamp(-4, 400)
-        return Geometry(disparity, warp(side, disparity, "bicubic"), hidden8, self.out4(h), levels)
+        return Geometry(disparity, warp(side, disparity, self.kernel), hidden8, self.out4(h), levels)
 
     @staticmethod
     def _unmoved(hidden8: Tensor, side: Tensor, levels: list[Tensor]) -> Geometry:

@@ -36,11 +36,11 @@ def steady(now: Plane, then: Plane, weight: Plane) -> tuple[Plane, Plane]:
 
 
 def side_at(side: RgbImage, disparity: Plane) -> Plane:
-    """Return the (H, W, 3) side view at column x - disparity, float32; bicubic, as the decoder does it."""
+    """Return the (H, W, 3) side view at column x - disparity, float32; Lanczos, as the shipped decoder does it."""
     height, width = disparity.shape
     x = np.arange(width, dtype=np.float32) - disparity
     y = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
-    moved = cv2.remap(side, x.astype(np.float32), y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(side, x.astype(np.float32), y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 

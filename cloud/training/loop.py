@@ -8,9 +8,7 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,11 +18,11 @@ from cloud.diffusion.sampler import START_TIMESTEP, TRAIN_TIMESTEPS, make_schedu
 from cloud.models.codec import Codec, Decoded
 from cloud.models.warping import warp
 from cloud.text.masked_object import choose_masked, masked_object_loss
-from cloud.text.vocabulary import OBJECTS, POSITIONS, tags_of_labels
 
+from .batches import Batches
 from .checkpoints import load_checkpoint, save_checkpoint
 from .config import TrainConfig
-from .data import U8, CropShape, Pair, Sample, Trouble, cut
+from .data import Pair
 from .losses import AlexDistance, disparity_loss, smoothness
 from .respread import is_per_quality, respread
 
@@ -32,16 +30,6 @@ LEVEL_WEIGHTS = (0.3, 0.3, 0.4, 0.6, 0.5)
 """Of the geometry core's levels, coarse to fine; the last one's holds for all after it."""
 LATER_EVERY = 4
 """Steps between two passes of the denoiser at later noise levels: they cost a tenth of a step each."""
-
-
-class Batch(NamedTuple):
-    """main, side (B, 3, H, W) in [0, 1]; disparity (B, 1, H, W), negative unknown; present (B,); tags (B, 14, 3)."""
-
-    main: Tensor
-    side: Tensor
-    disparity: Tensor
-    present: Tensor
-    tags: Tensor
 
 
 class Trainer:
@@ -60,11 +48,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.rng = random.Random(config.seed)
         self.model = Codec(config.model)
-        self.pools = {
-            "colour": [p for p in pairs if not p.grey],
-            "grey": [p for p in pairs if p.grey],
-            "synthetic": synthetic,
-        }
+        self.batches = Batches(config, pairs, synthetic, self.rng, self.device)
         self._fit_latent()
         self.model.to(self.device).to(memory_format=torch.channels_last)
         self.perceptual = perceptual.to(self.device)
@@ -88,50 +72,12 @@ class Trainer:
         rng = random.Random(1)
         blocks = []
         for _ in range(200):
-            sample = self._draw(self.config.crops[0], rng)
+            sample = self.batches.draw(self.config.crops[0], rng)
             tiles = torch.from_numpy(sample.main).permute(2, 0, 1).float() / 127.5 - 1
             tiles = tiles.unfold(1, 8, 8).unfold(2, 8, 8).permute(1, 2, 0, 3, 4).reshape(-1, 3, 8, 8)
             blocks.append(tiles[:: max(1, len(tiles) // 128)])
         kept = self.model.latent.fit(torch.cat(blocks))
         print(f"latent space keeps {kept:.1%} of the variance", flush=True)
-
-    def _draw(self, shape: CropShape, rng: random.Random) -> Sample:
-        roll = rng.random()
-        pool = self.pools["colour"]
-        if self.pools["synthetic"] and roll < self.config.synthetic_share:
-            pool = self.pools["synthetic"]
-        elif self.pools["grey"] and roll > 1 - self.config.grey_share:
-            pool = self.pools["grey"]
-        if not pool:
-            pool = self.pools["synthetic"] or self.pools["grey"]
-        c = self.config
-        trouble = Trouble(c.drop_side, c.lossy_side, c.stale_side, c.wrong_side, c.tint)
-        return cut(rng.choice(pool), shape, rng, trouble, rng.choice(pool))
-
-    def _batch(self) -> Batch:
-        shape = self.rng.choices(self.config.crops, self.config.crop_weights)[0]
-        samples = [self._draw(shape, self.rng) for _ in range(shape.batch)]
-
-        def images(arrays: list[U8]) -> Tensor:
-            stacked = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(self.device)
-            return stacked.float().div(255).contiguous(memory_format=torch.channels_last)
-
-        disparity = torch.from_numpy(np.stack([s.disparity for s in samples]))[:, None].to(self.device)
-        present = torch.tensor([float(s.present) for s in samples], device=self.device)
-        tags = torch.zeros(len(samples), len(OBJECTS), len(POSITIONS))
-        for row, sample in zip(tags, samples, strict=True):
-            # As in the paper, the text is left out now and then; without a side view there is none. The draw is
-            # made for every sample: two models that differ in what they use see the same crops.
-            told = self.rng.random() >= self.config.drop_text
-            if sample.labels is not None and sample.present and told:
-                row.copy_(torch.tensor(tags_of_labels(sample.labels).presence))
-        return Batch(
-            images([s.main for s in samples]),
-            images([s.side for s in samples]),
-            disparity,
-            present,
-            tags.to(self.device),
-        )
 
     def _name_objects(self, decoded: Decoded, tags: Tensor) -> Tensor:
         """Return the loss of text supervision: name an object left out of the text from what m_v lets through."""
@@ -180,7 +126,7 @@ class Trainer:
     def losses(self) -> dict[str, Tensor]:
         """Draw a batch and return its losses; "total" is what is minimised."""
         config, model = self.config, self.model
-        main, side, disparity, present, tags = self._batch()
+        main, side, disparity, present, tags = self.batches.next()
         batch, _, height, width = main.shape
         quality = torch.randint(0, config.model.qualities, (batch,), device=self.device)
         noise = torch.randn(
@@ -316,6 +262,6 @@ class Trainer:
                         tensors[name].copy_(respread(tensors[name].cpu(), name, old, new))
         if not weights_only:
             self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
-        self.rng = random.Random(self.config.seed + self.step)
+        self.rng.seed(self.config.seed + self.step)
         torch.manual_seed(self.config.seed + self.step)
         print(f"resumed {path}: {facts['fitted']} of {facts['wanted']} tensors, step {self.step}", flush=True)

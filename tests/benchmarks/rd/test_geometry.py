@@ -91,3 +91,13 @@ def test_ground_truth_where_it_is_passed(data, capsys):
 def test_without_a_side_view_there_is_nothing_to_measure(data):
     with pytest.raises(UsageError, match="no geometry"):
         run(data, "--side", "none")
+
+
+def test_ceilings_stand_above_the_qualities_if_wanted(data, capsys):
+    document = run(data, "--ceilings")
+    points = {p["setting"]: p for p in document["points"]}
+    names = [name for name in points if isinstance(name, str) and name.startswith("oracle, ")]
+    assert len(names) == 6 and list(points)[-1] == "oracle"
+    assert points["oracle, every pixel"]["oracle"]["mae_px"] == pytest.approx(0, abs=0.01)
+    assert points["oracle, every pixel"]["psnr"] > points["oracle, 1 px of smooth error"]["psnr"]
+    assert "| oracle, mean of 16x16 blocks |  |" in capsys.readouterr().out
