@@ -52,11 +52,17 @@ def machine() -> dict[str, Any]:
     }
 
 
+_WRITTEN = (":!benchmarks/results", ":!benchmarks/README.md", ":!README.md")
+
+
 def commit(root: Path | None = None) -> dict[str, Any]:
-    """Return `{"hash", "dirty"}` of the checkout; both None where there is no git history to ask."""
+    """Return `{"hash", "dirty"}` of the checkout; both None where there is no git history to ask.
+
+    Results, and the pages written from them, do not make it dirty: a run of several parts leaves them one by one.
+    """
     root = root or Path(__file__).resolve().parents[1]
     head = _git(root, "rev-parse", "HEAD")
-    status = _git(root, "status", "--porcelain") if head else None
+    status = _git(root, "status", "--porcelain", "--", ".", *_WRITTEN) if head else None
     return {"hash": head or None, "dirty": None if status is None else bool(status)}
 
 

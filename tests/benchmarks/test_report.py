@@ -47,6 +47,22 @@ def test_commit_knows_a_dirty_tree(tmp_path):
     assert commit(tmp_path) == {"hash": clean["hash"], "dirty": True}
 
 
+def test_results_of_a_run_do_not_make_the_tree_dirty(tmp_path):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "code.py").write_text("1")
+    git("add", "-A")
+    git("-c", "user.name=t", "-c", "user.email=t@e.org", "-c", "commit.gpgsign=false", "commit", "-m", "x")
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "results" / "rd.json").write_text("{}")
+    (tmp_path / "README.md").write_text("table")
+    assert commit(tmp_path)["dirty"] is False
+    (tmp_path / "code.py").write_text("2")
+    assert commit(tmp_path)["dirty"] is True
+
+
 def test_asking_does_not_import_torch():
     code = "import sys; from benchmarks.report import machine; machine(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
