@@ -10,14 +10,13 @@ import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from cloud.connection import Connection
 from cloud.engine.base import EngineRequest
 from cloud.hints import EVERY_NS, HintGate
 from cloud.pairing import Paired, Pairer, PairingLimits
+from cloud.received import Received
 from cloud.scheduler import SHUTDOWN, Job, Outcome, Scheduler
-from cloud.sinks.base import Held, Kept, SinkFrame
+from cloud.sinks.base import Held, Kept
 from cloud.sinks.writer import SinkWriter
 from cloud.status import NothingDurable, SinkUnready, Superseded
 from cloud.status import told as told_to_peer
@@ -25,9 +24,9 @@ from cloud.telemetry import FrameTelemetry
 from cloud.totals import Totals
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
-from common.errors import BitstreamError, MdicError, ProtocolViolation
+from common.errors import BitstreamError, ProtocolViolation
 from common.stream.intervals import Intervals
-from common.stream.messages import Ack, Hello, MainFrame, Mode, Status, Telemetry
+from common.stream.messages import Ack, Hello, MainFrame, Mode, Status
 from common.stream.receiver import MAX_RUNS, Receiver, Standing, Verdict
 from common.types import SideState
 
@@ -37,28 +36,6 @@ PAIRING_FULL = "pairing queue full"
 LATE_ARRIVAL, LATE_PAIRING = "late: arrival", "late: pairing"
 OTHER_BYTES = "frame is in work already, with other bytes"
 TOO_MANY_GAPS = "too many gaps: what is missing below has to come first"
-SUSPECT_TRUST = 0.45
-"""A decoder that takes less than this from its side view, in the mean, doubts that it shows the same place: the right
-one lies far above, one of another drive far below (tests/cloud/test_side_trouble.py)."""
-_TRUST_STEP = 8
-"""The mean of the decoder's mask is taken over every eighth row and column."""
-
-
-@dataclass(eq=False)
-class _Received:
-    """Hold a main frame on its way and where its ack goes."""
-
-    frame: MainFrame
-    connection: Connection
-    facts: SessionFacts
-    received_ns: int
-    due_ns: int | None = None
-    receiver: Receiver[_Received] | None = None
-    telemetry: tuple[Telemetry, ...] = ()
-
-    @property
-    def durable(self) -> bool:
-        return self.receiver is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +65,14 @@ class MainView:
     """Take main frames, pair them, have them decoded and kept, and answer each."""
 
     def __init__(self, vehicle: str, session: str, rooms: Rooms) -> None:
-        self.pairer: Pairer[_Received] = Pairer(rooms.pairing)
+        self.pairer: Pairer[Received] = Pairer(rooms.pairing)
         self.telemetry = FrameTelemetry(vehicle, rooms.sinks, rooms.totals)
         self._vehicle, self._session, self._rooms = vehicle, session, rooms
         self._facts: SessionFacts | None = None
-        self._receiver: Receiver[_Received] | None = None
+        self._receiver: Receiver[Received] | None = None
         self._stream = b""
         self._highest = -1
-        self._entries: dict[_Received, None] = {}  # in the order received
+        self._entries: dict[Received, None] = {}  # in the order received
         self._free = asyncio.Event()
         self._free.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -133,7 +110,7 @@ class MainView:
             if connection.closed:
                 raise Superseded
             # Frames of another stream may still be on their way to the sink: their numbers are taken too.
-            fresh: Receiver[_Received] = Receiver(
+            fresh: Receiver[Received] = Receiver(
                 held.numbers, max(held.free_seq, self._highest + 1), MAX_RUNS
             )
             self._receiver, self._stream = fresh if durable else None, hello.stream_id
@@ -168,7 +145,7 @@ class MainView:
         now_ns = time.monotonic_ns()
         due_ns = connection.reception.due_ns(frame.due_ms, now_ns)
         receiver = self._receiver if connection.hello.mode is Mode.DURABLE else None
-        entry = _Received(
+        entry = Received(
             frame, connection, self._facts, now_ns, due_ns, receiver, self.telemetry.of_frame(frame.seq)
         )
         if receiver is not None and not self._is_new(receiver, entry):
@@ -232,7 +209,7 @@ class MainView:
 
     # --- durable numbers ------------------------------------------------------------------------------------
 
-    def _is_new(self, receiver: Receiver[_Received], entry: _Received) -> bool:
+    def _is_new(self, receiver: Receiver[Received], entry: Received) -> bool:
         """Tell whether a durable frame has to be decoded; one that does not is answered or soon will be."""
         verdict, owner = receiver.receive(entry.frame.seq, entry)
         if verdict is Verdict.NEW:
@@ -253,7 +230,7 @@ class MainView:
 
     # --- decoding and keeping -------------------------------------------------------------------------------
 
-    def _submit(self, paired: Paired[_Received]) -> None:
+    def _submit(self, paired: Paired[Received]) -> None:
         entry = paired.main
         request = EngineRequest(
             packet=entry.frame.packet,
@@ -267,57 +244,31 @@ class MainView:
         job = Job(request, lambda outcome: self._decoded(paired, outcome), entry.durable, entry.due_ns)
         self._rooms.scheduler.submit(job)
 
-    def _decoded(self, paired: Paired[_Received], outcome: Outcome) -> None:
+    def _decoded(self, paired: Paired[Received], outcome: Outcome) -> None:
         entry = paired.main
         if outcome.dropped is not None:
             self._drop(entry, outcome.dropped, outcome.started_ns)
         elif outcome.error is not None and not entry.durable:
-            self._settle(
-                entry, _failed(outcome.error, _queue_ms(entry, outcome)), type(outcome.error).__name__
-            )
+            self._settle(entry, entry.failed(outcome.error, outcome), type(outcome.error).__name__)
         else:
             self._keep(entry, paired, paired.state, outcome)
 
     def _keep(
-        self, entry: _Received, paired: Paired[_Received] | None, state: SideState, outcome: Outcome
+        self, entry: Received, paired: Paired[Received] | None, state: SideState, outcome: Outcome
     ) -> None:
         """Give a frame to the sinks; a durable one that does not decode is kept as its bitstream."""
-        result = outcome.result
-        temporal = 0.0 if result is None else result.temporal
-        self._rooms.totals.temporal += temporal > 0
-        trust = None
-        if result is not None and result.mask is not None and paired is not None and paired.side is not None:
-            trust = float(np.mean(result.mask[::_TRUST_STEP, ::_TRUST_STEP]))
-        suspect = trust is not None and trust < SUSPECT_TRUST
-        self._rooms.totals.suspects += suspect
-        kept = SinkFrame(
-            vehicle=self._vehicle,
-            session=self._session,
-            seq=entry.frame.seq,
-            capture_ns=entry.frame.capture_ns,
-            facts=entry.facts,
-            packet=entry.frame.packet,
-            image=None if result is None else result.image,
-            side=None if paired is None or paired.side is None else paired.side.image,
-            side_state=state,
-            temporal=temporal,
-            stream=entry.connection.hello.stream_id,
-            mode=entry.connection.hello.mode,
-            side_note="" if paired is None else paired.note,
-            side_trust=trust,
-            side_suspect=suspect,
-            error="" if outcome.error is None else str(outcome.error),
-            telemetry=entry.telemetry,
-        )
+        kept = entry.sink_frame(self._vehicle, self._session, paired, state, outcome)
+        self._rooms.totals.temporal += kept.temporal > 0
+        self._rooms.totals.suspects += kept.side_suspect
         self._rooms.sinks.put(kept, lambda answer: self._kept(entry, outcome, answer))
 
-    def _kept(self, entry: _Received, outcome: Outcome, answer: Kept | Exception) -> None:
-        queue_ms = _queue_ms(entry, outcome)
+    def _kept(self, entry: Received, outcome: Outcome, answer: Kept | Exception) -> None:
+        queue_ms = entry.queue_ms(outcome)
         if isinstance(answer, Kept):
             if entry.receiver is not None:
                 entry.receiver.kept(entry.frame.seq)
             if outcome.error is not None:
-                self._settle(entry, _failed(outcome.error, queue_ms), type(outcome.error).__name__)
+                self._settle(entry, entry.failed(outcome.error, outcome), type(outcome.error).__name__)
                 return
             done = Ack(0, Status.DECODED, answer.side, 0, queue_ms, outcome.decode_ms)
             self._settle(entry, done, "")
@@ -331,16 +282,16 @@ class MainView:
 
     # --- answers --------------------------------------------------------------------------------------------
 
-    def _add(self, entry: _Received) -> None:
+    def _add(self, entry: Received) -> None:
         self._entries[entry] = None
 
-    def _drop(self, entry: _Received, reason: str, now_ns: int | None = None) -> None:
+    def _drop(self, entry: Received, reason: str, now_ns: int | None = None) -> None:
         """Give a frame up before it was decoded; a durable one may come again."""
         queue_ms = 0.0 if now_ns is None else max(now_ns - entry.received_ns, 0) / 1e6
         status = Status.UNKEPT if entry.durable else Status.DROPPED
         self._settle(entry, Ack(0, status, queue_ms=queue_ms, detail=reason), reason)
 
-    def _settle(self, entry: _Received, answer: Ack, reason: str) -> None:
+    def _settle(self, entry: Received, answer: Ack, reason: str) -> None:
         """Answer the frame in `entry` for good; `reason` is the class it is counted in unless decoded."""
         self._entries.pop(entry, None)
         if len(self._entries) < self._rooms.window:
@@ -351,7 +302,7 @@ class MainView:
         if self._hints.busy:
             self._hint()
 
-    def _answer(self, entry: _Received, answer: Ack, reason: str) -> None:
+    def _answer(self, entry: Received, answer: Ack, reason: str) -> None:
         self._rooms.totals.settle(answer, reason)
         cumulative = 0 if entry.receiver is None else entry.receiver.cumulative
         frame = entry.frame
@@ -375,11 +326,3 @@ class MainView:
     def _hint_again(self) -> None:
         self._hint_timer = None
         self._hint()
-
-
-def _queue_ms(entry: _Received, outcome: Outcome) -> float:
-    return max(outcome.started_ns - entry.received_ns, 0) / 1e6
-
-
-def _failed(error: MdicError, queue_ms: float) -> Ack:
-    return Ack(0, Status.FAILED, queue_ms=queue_ms, detail=told_to_peer(error))

@@ -16,8 +16,8 @@ from fake_cloud import Cloud, cloud, go, until
 from fake_decoder import FakeDecoder, FakeFrame
 from fake_edge import STEP_NS, Edge, coded, hello, main, new_stream, picture, side
 
-from cloud.mainview import SUSPECT_TRUST
 from cloud.pairing import PairingLimits
+from cloud.received import SUSPECT_TRUST
 from cloud.sinks.images import ImageSink
 from common.stream.messages import Mode, Role, SideFrame, Status
 from common.types import SideState
