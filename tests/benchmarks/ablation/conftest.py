@@ -1,26 +1,17 @@
-"""AlexNet-shaped weights of our own making, for training runs that only have to run."""
+"""Weights for training runs that only have to run."""
+
+import sys
+from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
-_ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+FAKES = str(Path(__file__).resolve().parents[2] / "fakes")
+if FAKES not in sys.path:
+    sys.path.insert(0, FAKES)
 
 
 @pytest.fixture(scope="session")
 def perceptual_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("metric")
-    generator = torch.Generator().manual_seed(0)
-    weights = {}
-    for index, (out, inputs, kernel) in _ALEX.items():
-        shape = (out, inputs, kernel, kernel)
-        weights[f"features.{index}.weight"] = (
-            torch.randn(shape, generator=generator) / (inputs * kernel**2) ** 0.5
-        )
-        weights[f"features.{index}.bias"] = torch.zeros(out)
-    save_file(weights, folder / "alexnet_features_torchvision.safetensors")
-    heads = {
-        f"lin{i}.model.1.weight": torch.rand(1, out, 1, 1) for i, (out, _, _) in enumerate(_ALEX.values())
-    }
-    torch.save(heads, folder / "lpips_alex.pth")
-    return folder
+    from fake_perceptual import write_weights
+
+    return write_weights(tmp_path_factory.mktemp("metric"))

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from fake_perceptual import write_weights
 
 from cloud.export import load_model
 from cloud.training.config import parse_config
@@ -14,27 +14,10 @@ from cloud.training.data import synthetic_pairs
 from cloud.training.loop import Trainer
 from cloud.training.losses import AlexDistance
 
-_ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
-
 
 @pytest.fixture(scope="module")
 def perceptual(tmp_path_factory):
-    """AlexNet-shaped weights of our own making: the loop does not care whose they are."""
-    folder = tmp_path_factory.mktemp("metric")
-    generator = torch.Generator().manual_seed(0)
-    weights = {}
-    for index, (out, inputs, kernel) in _ALEX.items():
-        shape = (out, inputs, kernel, kernel)
-        weights[f"features.{index}.weight"] = (
-            torch.randn(shape, generator=generator) / (inputs * kernel**2) ** 0.5
-        )
-        weights[f"features.{index}.bias"] = torch.zeros(out)
-    save_file(weights, folder / "alexnet_features_torchvision.safetensors")
-    heads = {
-        f"lin{i}.model.1.weight": torch.rand(1, out, 1, 1) for i, (out, _, _) in enumerate(_ALEX.values())
-    }
-    torch.save(heads, folder / "lpips_alex.pth")
-    return folder
+    return write_weights(tmp_path_factory.mktemp("metric"))
 
 
 @pytest.fixture(scope="module")
