@@ -112,6 +112,24 @@ PARTS = (
         3,
     ),
     Part(
+        "geometry-jpeg50",
+        "geometry",
+        (
+            "--data",
+            _TEST,
+            "--every",
+            "9",
+            "--side",
+            "jpeg:50",
+            "--qualities",
+            "0,4,7",
+            "--ceilings",
+            "--json",
+            JSON_PLACE,
+        ),
+        0.7,
+    ),
+    Part(
         "geometry-full",
         "geometry",
         (
