@@ -68,6 +68,10 @@ class Part:
         return [self.command, *(_expanded(word) for word in words)]
 
 
+def _words(line: str) -> tuple[str, ...]:
+    return tuple(line.split())
+
+
 _TEST, _DRIVE = "$MDIC_DATA/test", "$MDIC_DATA/test/seq_drive0009"
 _FILES = ("--json", JSON_PLACE, "--out", OUT_PLACE)
 # Full-size pictures cost about 6 s each in LPIPS-VGG and DISTS on two cores, small ones 0.4 s: all pairs at 128x256,
@@ -84,19 +88,7 @@ PARTS = (
     Part(
         "rd-128x256-jpeg50",
         "rd",
-        (
-            "--data",
-            _TEST,
-            "--protocol",
-            "128x256",
-            "--every",
-            "6",
-            "--side",
-            "jpeg:50",
-            "--codecs",
-            "mdic",
-            *_FILES,
-        ),
+        (*_words(f"--data {_TEST} --protocol 128x256 --every 6 --side jpeg:50 --codecs mdic"), *_FILES),
         1.5,
     ),
     Part(
@@ -114,36 +106,13 @@ PARTS = (
     Part(
         "geometry-jpeg50",
         "geometry",
-        (
-            "--data",
-            _TEST,
-            "--every",
-            "9",
-            "--side",
-            "jpeg:50",
-            "--qualities",
-            "0,4,7",
-            "--ceilings",
-            "--json",
-            JSON_PLACE,
-        ),
+        _words(f"--data {_TEST} --every 9 --side jpeg:50 --qualities 0,4,7 --ceilings --json {JSON_PLACE}"),
         0.7,
     ),
     Part(
         "geometry-full",
         "geometry",
-        (
-            "--data",
-            _TEST,
-            "--protocol",
-            "full",
-            "--every",
-            "18",
-            "--qualities",
-            "0,3,7",
-            "--json",
-            JSON_PLACE,
-        ),
+        _words(f"--data {_TEST} --protocol full --every 18 --qualities 0,3,7 --json {JSON_PLACE}"),
         2,
     ),
     Part("encode", "encode", ("--size", "375x1242", "--repeat", "40", "--json", JSON_PLACE), 0.2),
@@ -152,17 +121,10 @@ PARTS = (
         "sequence",
         "sequence",
         (
-            "--data",
-            _DRIVE,
-            "--every",
-            "20",
-            "--metrics",
-            "lpips_vgg,psnr",
-            "--qualities",
-            "0,2",
-            "--sides",
-            "av1-half:70,av1-half:64,70,62",
-            "--no-video",
+            *_words(
+                f"--data {_DRIVE} --every 20 --metrics lpips_vgg,psnr --qualities 0,2"
+                " --sides av1-half:70,av1-half:64,70,62 --no-video"
+            ),
             *_FILES,
         ),
         9,
