@@ -129,7 +129,9 @@ def test_frames_the_cloud_cannot_keep_come_again(durable, cloud, fakes, spool) -
     sink = Sink(cloud)
     sink.refuse = {4: 2, 9: 1}
     assert durable(fakes.Camera(count=20)).run() is None
-    assert sorted(sink.kept) == list(range(20)) and len(cloud.hellos) == 4
+    assert sorted(sink.kept) == list(range(20))
+    # Frame 4 is refused on two connections; frame 9 on one of them if it was on its way already, else on one more.
+    assert len(cloud.hellos) in (3, 4)
     assert any("disk full" in line for line in durable.told)
 
 
