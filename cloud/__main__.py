@@ -1,4 +1,4 @@
-"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, export."""
+"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, refine, export."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from common.cli import run_main
 _EPILOG = """\
 also:
   mdic-cloud train ...    train a model (its own options: mdic-cloud train --help)
+  mdic-cloud refine ...   fit a refinement to a bundle (mdic-cloud refine --help)
   mdic-cloud export ...   make a bundle of a trained model (mdic-cloud export --help)
 
 exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x network (42 port in use);
@@ -21,7 +22,7 @@ exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x networ
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of everything but train and export."""
+    """Return the parser of everything but train, refine and export."""
     top = argparse.ArgumentParser(
         prog="mdic-cloud",
         description="The cloud side of MDIC-Stream: receive, decode and keep main views.",
@@ -42,11 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         MdicError: whatever the command reports.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # These two have parsers of their own and import torch, which would make every --help slow.
+    # These have parsers of their own and import torch, which would make every --help slow.
     if arguments[:1] == ["train"]:
         from cloud.commands import train
 
         return train.run(arguments[1:])
+    if arguments[:1] == ["refine"]:
+        from cloud.commands import refine
+
+        return refine.run(arguments[1:])
     if arguments[:1] == ["export"]:
         from cloud.commands import export
 

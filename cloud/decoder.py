@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,12 +18,14 @@ from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
 from cloud.models.codec import Codec, Decoded, ModelConfig
+from cloud.models.refiner import Refiner, intervals
 from cloud.text.captioner import Captioner, TaggerCaptioner
 from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
 from common.entropy.latents import LatentCodec
+from common.entropy.refinement import Refinement
 from common.errors import BundleCorrupt, UsageError
 
 # The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
@@ -82,6 +85,19 @@ class DecodedFrame:
     side_refused: bool = False
 
 
+class Coded(NamedTuple):
+    """What a packet says.
+
+    y_hat: (C, h, w) float32. quality: the packet's. latents: the quality whose latents it carries. refinement: luma
+    coefficients, at qualities that have them.
+    """
+
+    y_hat: NDArray[np.float32]
+    quality: int
+    latents: int
+    refinement: Refinement | None
+
+
 class Decoder:
     """Decode frames with one bundle on one device. Not thread-safe; one decoder a worker."""
 
@@ -125,7 +141,19 @@ class Decoder:
             raise BundleCorrupt(path, f"weights {(missing + list(unexpected))[:3]} are missing or unknown")
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model = model.eval().requires_grad_(False)
+        self.refiner = self._refiner() if self.codec.refinement is not None else None
         self.captioner = (captioner or TaggerCaptioner()) if self.config.text else None
+
+    def _refiner(self) -> Refiner:
+        """Load the network behind the refinement's intervals."""
+        path = self.bundle.file("refiner.safetensors")
+        try:
+            refiner = Refiner()
+            refiner.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
+            raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+        refiner = refiner.to(self.device).to(memory_format=torch.channels_last)
+        return refiner.eval().requires_grad_(False)
 
     def decode(self, request: DecodeRequest) -> DecodedFrame:
         """Decode one frame; see `decode_batch`."""
@@ -150,27 +178,28 @@ class Decoder:
             results.update(zip(indices, frames, strict=True))
         return [results[index] for index in range(len(requests))]
 
-    def latents(self, packet: bytes, height: int, width: int) -> tuple[NDArray[np.float32], int]:
-        """Return (ŷ (C, h, w) float32, quality) of a packet: the entropy decoder alone.
+    def coded(self, packet: bytes, height: int, width: int) -> Coded:
+        """Return what a packet of a frame of this size says: the entropy decoder alone.
 
         Raises:
             BitstreamError: if the packet is damaged or foreign.
         """
         session = SessionFacts(self.bundle.id, height, width)
         parsed = Packet.parse(packet, session)
-        y_hat, _ = self.codec.decode(
+        y_hat, symbols = self.codec.decode(
             parsed.payload, parsed.quality, session.latent_height, session.latent_width
         )
-        return y_hat, parsed.quality
+        latents = self.codec.latent_quality(parsed.quality)
+        return Coded(y_hat, parsed.quality, latents, symbols.refinement)
 
     def _group(
         self, requests: list[DecodeRequest], height: int, width: int, steps: int
     ) -> list[DecodedFrame]:
         start = time.perf_counter()
-        coded = [self.latents(request.packet, height, width) for request in requests]
+        coded = [self.coded(request.packet, height, width) for request in requests]
         entropy = time.perf_counter()
-        y_hat = torch.from_numpy(np.stack([latents for latents, _ in coded])).to(self.device)
-        quality = torch.tensor([quality for _, quality in coded], device=self.device)
+        y_hat = torch.from_numpy(np.stack([one.y_hat for one in coded])).to(self.device)
+        quality = torch.tensor([one.latents for one in coded], device=self.device)
         rows, columns = y_hat.shape[2] * 16, y_hat.shape[3] * 16
         sides = [side_information(request) for request in requests]
         present = torch.tensor([float(side is not None) for side in sides], device=self.device)
@@ -194,7 +223,7 @@ class Decoder:
                     tags=torch.zeros_like(presence[refused]),
                 )
                 out = _replaced(out, again, refused)
-            images = _to_bytes(out.blend.image[..., :height, :width])
+            images = _to_bytes(self._refined(out, coded)[..., :height, :width])
             warped = _to_bytes(out.geometry.warped[..., :height, :width])
             mask = out.blend.mask[:, 0, :height, :width].float().cpu().numpy()
             disparity = out.geometry.disparity[:, 0, :height, :width].float().cpu().numpy()
@@ -216,6 +245,24 @@ class Decoder:
             )
             for i in range(len(requests))
         ]
+
+    def _refined(self, out: Decoded, coded: list[Coded]) -> Tensor:
+        """Return the pictures (B, 3, H, W) in [-1, 1], those with a refinement moved into its intervals."""
+        image = out.blend.image.float()
+        rows = [index for index, one in enumerate(coded) if one.refinement is not None]
+        if not rows or self.refiner is None:
+            return image
+        low, high, steps = intervals([one.refinement for one in coded if one.refinement], self.device)
+        image = image.clone()
+        image[rows] = self.refiner(
+            image[rows].clamp(-1, 1),
+            out.geometry.warped[rows].float().clamp(-1, 1),
+            out.blend.mask[rows].float(),
+            low,
+            high,
+            steps,
+        )
+        return image
 
     def _tags(self, request: DecodeRequest, view: NDArray[np.uint8] | None) -> Tags:
         """Return the text of a request: its caption, else what the captioner sees in the side view."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
+from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
 from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
+from common.entropy.latents import LatentCodec
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
 from common.telemetry.dictionary import DICTIONARY_FILE, SHIPPED
@@ -31,6 +33,7 @@ Y_MAX = 60
 SKIP_INDEX = 4
 PAD_MULTIPLE = 64
 ENCODER, HYPER, ENTROPY, DECODER = "encoder.onnx", "hyper.onnx", "entropy.safetensors", "decoder.safetensors"
+REFINER = "refiner.safetensors"
 _EDGE_ONLY = ("hyperprior.", "masked_object.")  # integers and training's helper: no weights of the decoder
 
 
@@ -159,13 +162,58 @@ def _manifest(config: ModelConfig, name: str, training: dict[str, Any], folder: 
         "stride": 16,
         "pad_multiple": PAD_MULTIPLE,
     }
+    tables = {"codec": codec, "model": dataclasses.asdict(config), "training": training}
+    return _toml(name, tables, [ENCODER, HYPER, ENTROPY, DECODER, DICTIONARY_FILE], folder)
+
+
+def _toml(name: str, tables: dict[str, dict[str, Any]], files: list[str], folder: Path) -> str:
     lines = [f"format = {FORMAT}", f"name = {json.dumps(name)}"]
-    for table, values in (("codec", codec), ("model", dataclasses.asdict(config)), ("training", training)):
+    for table, values in tables.items():
         lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    for file in (ENCODER, HYPER, ENTROPY, DECODER, DICTIONARY_FILE):
+    for file in files:
         path = folder / file
         lines += ["", f'[files."{file}"]', f'sha256 = "{hash_file(path)}"', f"bytes = {path.stat().st_size}"]
     return "\n".join(lines) + "\n"
+
+
+def add_refinement(
+    bundle: Bundle,
+    folder: Path,
+    arrays: dict[str, NDArray[Any]],
+    weights: dict[str, Tensor],
+    facts: dict[str, Any],
+) -> Bundle:
+    """Write `bundle` with a refinement into `folder` (replaced if it exists) and return it opened.
+
+    Args:
+        bundle: the bundle to be refined; nothing of it changes.
+        folder: not the bundle's own.
+        arrays: the refinement's tables (proto/BITSTREAM.md, section 5.1).
+        weights: of `cloud.models.refiner.Refiner`; kept as float16.
+        facts: how it came about, for the manifest.
+
+    Raises:
+        UsageError: `folder` is the bundle's own.
+        BundleCorrupt: the bundle is damaged, or the arrays break their rules.
+    """
+    if folder.resolve() == bundle.path.resolve():
+        raise UsageError(f"{folder} is the bundle that is to be refined: give another folder")
+    kept = [name for name in bundle.manifest["files"] if name != REFINER]
+    paths = {name: bundle.file(name) for name in kept}
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for name, path in paths.items():
+        shutil.copyfile(path, folder / name)
+    old = {k: v for k, v in load_arrays(paths[ENTROPY]).items() if not k.startswith("refine_")}
+    save_arrays({**old, **arrays}, folder / ENTROPY)
+    save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"refinement": facts}
+    (folder / MANIFEST).write_text(_toml(bundle.name, tables, [*kept, REFINER], folder))
+    LatentCodec.from_bundle_file(folder / ENTROPY)
+    return Bundle.load(folder)
 
 
 def check_parity(model: Codec, folder: Path, tolerance: float = 2e-3) -> float:

@@ -15,6 +15,7 @@ from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
 from common.entropy.latents import LatentCodec, LatentPayload
 from common.errors import BundleCorrupt, FrameSizeError, MissingDependency, UsageError
+from common.luma import coefficients, luma
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,16 @@ class Encoder:
         """Return (y, z) of an image (H, W, 3) uint8 RGB: (C, H/16, W/16) and (Z, H/64, W/64), padded, unrounded."""
         return self._transform(pad(image, self.bundle.codec.pad_multiple), quality)
 
+    def coefficients(self, image: NDArray[np.uint8], quality: int) -> NDArray[np.float32] | None:
+        """Return the luma coefficients (H/16, W/16, 16, 16) of an image (H, W, 3), padded; None if not refined."""
+        if not self.codec.is_refined(quality):
+            return None
+        return coefficients(luma(pad(image, self.bundle.codec.pad_multiple)))
+
     def _transform(
         self, padded: NDArray[np.uint8], quality: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        feeds = {"image": padded[None], "quality": np.array([quality], np.int64)}
+        feeds = {"image": padded[None], "quality": np.array([self.codec.latent_quality(quality)], np.int64)}
         y, z = self._session.run(["y", "z"], feeds)
         return y[0], z[0]
 
@@ -117,7 +124,7 @@ class Encoder:
         ready = time.perf_counter()
         y, z = self._transform(padded, quality)
         transformed = time.perf_counter()
-        coded = self.codec.encode(y, z, quality)
+        coded = self.codec.encode(y, z, quality, self.coefficients(padded, quality))
         packet = Packet(quality, coded.payload).serialize(session)
         end = time.perf_counter()
         ms = {

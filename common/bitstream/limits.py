@@ -1,4 +1,4 @@
-"""The sizes the format allows, checked before anything is allocated (proto/BITSTREAM.md, section 8)."""
+"""The sizes the format allows, checked before anything is allocated (proto/BITSTREAM.md, section 5.1)."""
 
 from __future__ import annotations
 

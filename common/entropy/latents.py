@@ -3,13 +3,14 @@
     encode: y, z floats -> integers -> hyper decoder -> tables -> one range-coded payload
     decode: payload -> z -> hyper decoder -> tables -> y
 
-Everything but the coder's own loop is vectorised.
+At qualities that have one, a refinement follows (common.entropy.refinement). Everything but the coder's own loop is
+vectorised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file
 
 from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
 from common.entropy.hyper import MEAN_UNIT, SCALE_INDICES, UPSAMPLING, Z_LIMIT, HyperDecoder
+from common.entropy.refinement import Refinement, RefinementCodec
 from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code
 from common.errors import BundleCorrupt, FieldOutOfRange
 
@@ -33,10 +35,12 @@ class LatentSymbols:
     Attributes:
         z: (Z, H/64, W/64) int32 in [-127, 127], the side information.
         y: (C, H/16, W/16) int32, the latents' residuals; skipped ones are 0.
+        refinement: luma coefficients, at qualities that have them.
     """
 
     z: NDArray[np.int32]
     y: NDArray[np.int32]
+    refinement: Refinement | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class LatentPayload:
         payload: the range coder's bytes.
         symbols: the integers coded.
         y_hat: (C, H/16, W/16) float32, the latents as the decoder will see them.
-        coded_symbols: how many symbols were coded, z and y together (skipped ones cost nothing).
+        coded_symbols: how many symbols were coded, all together (skipped ones cost nothing).
     """
 
     payload: bytes
@@ -73,7 +77,7 @@ class LatentCodec:
 
         Args:
             arrays: the hyper decoder's (see HyperDecoder), `z_cdf` (Q, Z, 2 zmax + 3) int32,
-                `y_cdf` (64, 2 ymax + 3) int32, `skip_index` (1,) int32.
+                `y_cdf` (64, 2 ymax + 3) int32, `skip_index` (1,) int32; with `refine_step` those of a refinement.
             file: name for the error.
 
         Raises:
@@ -97,6 +101,12 @@ class LatentCodec:
         if self._z_tables[0].max_value > Z_LIMIT or not -1 <= self.skip_index < SCALE_INDICES:
             why = f"z_cdf goes beyond {Z_LIMIT}, or skip_index {self.skip_index} is no scale index"
             raise BundleCorrupt(file, why)
+        self._round_at = _round_at(arrays, self.qualities, file)
+        self.refinement = (
+            RefinementCodec(arrays, self.latent_channels, self.qualities, file)
+            if "refine_step" in arrays
+            else None
+        )
 
     @classmethod
     def from_bundle_file(cls, path: Path) -> LatentCodec:
@@ -111,19 +121,38 @@ class LatentCodec:
             raise BundleCorrupt(path, f"cannot be read: {error}") from error
         return cls(arrays, str(path))
 
-    def encode(self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int) -> LatentPayload:
+    def latent_quality(self, quality: int) -> int:
+        """Return the quality whose latents a frame of `quality` carries: its own, unless it is refined."""
+        return quality if self.refinement is None else self.refinement.latents(quality)
+
+    def is_refined(self, quality: int) -> bool:
+        """Return whether frames of this quality carry luma coefficients."""
+        return self.refinement is not None and self.refinement.has(quality)
+
+    def encode(
+        self,
+        y: NDArray[np.float32],
+        z: NDArray[np.float32],
+        quality: int,
+        coefficients: NDArray[np.float32] | None = None,
+    ) -> LatentPayload:
         """Encode latents.
 
         Args:
-            y: (C, H/16, W/16) float32 latents.
+            y: (C, H/16, W/16) float32 latents, of `latent_quality(quality)`.
             z: (Z, H/64, W/64) float32 side information, not yet rounded.
             quality: 0 .. Q-1.
+            coefficients: (H/16, W/16, 16, 16) float32 of the frame's luma (common.luma), where `is_refined`.
 
         Raises:
-            ValueError: shapes do not fit, or no such quality.
+            ValueError: shapes do not fit, no such quality, or coefficients are missing.
             BundleCorrupt: the latents are not finite, so the bundle's encoder is broken.
         """
         self._check_quality(quality)
+        refined, frame_quality = self.is_refined(quality), quality
+        if refined and (coefficients is None or coefficients.shape[:2] != y.shape[1:]):
+            raise ValueError(f"quality {quality} needs luma coefficients of {y.shape[1:]} blocks")
+        quality = self.latent_quality(quality)
         if z.ndim != 3 or z.shape[0] != self.hyper_channels or z.size == 0:
             raise ValueError(f"z of shape {z.shape} does not have {self.hyper_channels} channels")
         expected = (self.latent_channels, UPSAMPLING * z.shape[1], UPSAMPLING * z.shape[2])
@@ -131,15 +160,20 @@ class LatentCodec:
             raise ValueError(f"y of shape {y.shape} does not fit z: expected {expected}")
         z_int = np.clip(_round(z), -Z_LIMIT, Z_LIMIT).astype(np.int32)
         prior = self._prior(z_int, quality)
-        residual = np.clip(_round(y - prior.mean), -Y_LIMIT, Y_LIMIT).astype(np.int32)
-        y_int: NDArray[np.int32] = np.where(prior.coded, residual, 0)
-        symbols = LatentSymbols(z_int, y_int)
+        residual = _round(y - prior.mean, self._round_at[frame_quality])
+        residual = np.clip(residual, -Y_LIMIT, Y_LIMIT)
+        y_int: NDArray[np.int32] = np.where(prior.coded, residual, 0).astype(np.int32)
         y_coded = y_int[prior.coded]
         encoder = RangeEncoder()
         _encode_segment(encoder, self._z_tables[quality], self._z_table_ids(z_int), z_int.ravel())
         _encode_segment(encoder, self._y_tables, prior.table_ids, y_coded)
         y_hat = y_int.astype(np.float32) + prior.mean
-        return LatentPayload(encoder.finish(), symbols, y_hat, z_int.size + y_coded.size)
+        symbols, count = LatentSymbols(z_int, y_int), z_int.size + y_coded.size
+        if refined and self.refinement is not None and coefficients is not None:
+            drawn = self.refinement.quantise(coefficients, frame_quality, sixteenths(y_hat))
+            levels, more = self.refinement.encode(encoder, drawn.levels, frame_quality)
+            symbols, count = replace(symbols, refinement=replace(drawn, levels=levels)), count + more
+        return LatentPayload(encoder.finish(), symbols, y_hat, count)
 
     def decode(
         self, payload: bytes, quality: int, latent_height: int, latent_width: int
@@ -161,19 +195,29 @@ class LatentCodec:
         z_shape = (self.hyper_channels, latent_height // UPSAMPLING, latent_width // UPSAMPLING)
         decoder = RangeDecoder(payload)
         z_ids = self._z_table_ids(np.empty(z_shape, dtype=np.int32))
-        z_int = _decode_segment(decoder, self._z_tables[quality], z_ids, Z_LIMIT).reshape(z_shape)
-        prior = self._prior(z_int, quality)
+        tables = self._z_tables[self.latent_quality(quality)]
+        z_int = _decode_segment(decoder, tables, z_ids, Z_LIMIT).reshape(z_shape)
+        prior = self._prior(z_int, self.latent_quality(quality))
         y_int = np.zeros(prior.mean.shape, dtype=np.int32)
         y_int[prior.coded] = _decode_segment(decoder, self._y_tables, prior.table_ids, Y_LIMIT)
+        y_hat = y_int.astype(np.float32) + prior.mean
+        refinement = None
+        if self.refinement is not None and self.refinement.has(quality):
+            refinement = self.refinement.decode(decoder, quality, sixteenths(y_hat))
         decoder.finish()
-        return y_int.astype(np.float32) + prior.mean, LatentSymbols(z_int, y_int)
+        return y_hat, LatentSymbols(z_int, y_int, refinement)
 
     def entropy_bits(self, symbols: LatentSymbols, quality: int) -> float:
         """Return the ideal length of `symbols` in bits: what the tables' probabilities promise."""
         self._check_quality(quality)
+        frame_quality, quality = quality, self.latent_quality(quality)
         prior = self._prior(symbols.z, quality)
+        more = 0.0
+        if self.refinement is not None and symbols.refinement is not None:
+            more = self.refinement.bits(symbols.refinement.levels, frame_quality)
         z_bits = _segment_bits(self._z_tables[quality], self._z_table_ids(symbols.z), symbols.z.ravel())
-        return z_bits + _segment_bits(self._y_tables, prior.table_ids, symbols.y[prior.coded])
+        y_bits = _segment_bits(self._y_tables, prior.table_ids, symbols.y[prior.coded])
+        return z_bits + y_bits + more
 
     def _prior(self, z: NDArray[np.int32], quality: int) -> _Prior:
         """Run the hyper decoder and say what it means for y."""
@@ -218,12 +262,36 @@ def _segment_bits(tables: CdfTables, table_ids: NDArray[np.intp], values: NDArra
     return float((PROBABILITY_BITS - np.log2(freqs)).sum()) + escape_bits(values, tables.max_value)
 
 
-def _round(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to the nearest integers (halves to even), refusing values that are no numbers."""
+def sixteenths(y_hat: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return sixteen times the decoded latents, exact: they are whole sixteenths."""
+    return np.rint(y_hat.astype(np.float64) * MEAN_UNIT).astype(np.int64)
+
+
+def _round(values: NDArray[np.float32], at: float = 0.5) -> NDArray[np.float32]:
+    """Round to integers, up from `at` on: above 0.5 a symbol must be worth more than half to leave the zero.
+
+    Halves go to even at 0.5. Values that are no numbers are refused.
+    """
     if not np.isfinite(values).all():
         raise BundleCorrupt("encoder", "its latents are not finite numbers")
-    rounded: NDArray[np.float32] = np.rint(values)
-    return rounded
+    if at == 0.5:
+        return np.asarray(np.rint(values), np.float32)
+    rounded = np.sign(values) * np.floor(np.abs(values) + np.float32(1 - at))
+    return np.asarray(rounded, np.float32)
+
+
+def _round_at(arrays: Mapping[str, NDArray[np.generic]], qualities: int, file: str) -> list[float]:
+    """Return where each quality's residuals are rounded up: the encoder's affair alone (`round_at`, in percent).
+
+    Raises:
+        BundleCorrupt: the array is not (Q,) int32 between 50 and 100.
+    """
+    if "round_at" not in arrays:
+        return [0.5] * qualities
+    percent = _int32(arrays, "round_at", 1, file)
+    if percent.shape != (qualities,) or (percent < 50).any() or (percent > 100).any():
+        raise BundleCorrupt(file, f"round_at {percent.tolist()}: expected {qualities} numbers, 50 to 100")
+    return [float(p) / 100 for p in percent]
 
 
 def _int32(arrays: Mapping[str, NDArray[np.generic]], key: str, rank: int, file: str) -> NDArray[np.int32]:

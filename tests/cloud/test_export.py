@@ -36,8 +36,8 @@ def test_an_exported_bundle_encodes_and_decodes(tmp_path):
     assert Bundle.load(tmp_path / "tiny").id == bundle.id
     image = np.full((70, 90, 3), 90, np.uint8)
     packet = Encoder(bundle, threads=1).encode(image, 1).packet
-    y_hat, quality = Decoder(bundle, "cpu").latents(packet, 70, 90)
-    assert quality == 1 and y_hat.shape == (4, 8, 8)
+    coded = Decoder(bundle, "cpu").coded(packet, 70, 90)
+    assert (coded.quality, coded.latents, coded.refinement) == (1, 1, None) and coded.y_hat.shape == (4, 8, 8)
 
 
 def test_a_wrong_graph_is_noticed(tmp_path):

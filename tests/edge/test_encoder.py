@@ -66,3 +66,22 @@ def test_padding_repeats_the_border():
     assert padded.shape == (128, 128, 3)
     np.testing.assert_array_equal(padded[:65, :70], image)
     np.testing.assert_array_equal(padded[100, 100], image[-1, -1])
+
+
+def test_refined_qualities_carry_the_latents_of_another_and_more(encoder):
+    refined = [quality for quality in range(8) if encoder.codec.is_refined(quality)]
+    assert refined, "the shipped bundle has refinements"
+    image = picture(128, 256)
+    for quality in refined:
+        frame = encoder.encode(image, quality)
+        y, z = encoder.latents(image, quality)
+        alike = [
+            q for q in range(8) if encoder.codec.latent_quality(q) == encoder.codec.latent_quality(quality)
+        ]
+        assert min(alike) <= quality
+        for other in alike:
+            np.testing.assert_array_equal(y, encoder.latents(image, other)[0])
+        assert frame.coded.symbols.refinement is not None
+        assert frame.coded.symbols.refinement.levels.shape == (8, 16, 16, 16)
+        with pytest.raises(ValueError, match="coefficients"):
+            encoder.codec.encode(y, z, quality)

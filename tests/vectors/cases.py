@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from synthetic_tables import Lcg, synthetic_arrays
+from synthetic_tables import Lcg, refined_arrays, synthetic_arrays
 
 from common.bitstream import Container, Packet, Section, SessionFacts
 from common.bitstream.checksum import crc32c
 from common.bitstream.packet import packet_checksum
 from common.entropy import LatentCodec, coder
+from common.entropy.latents import sixteenths
 
 BUNDLE = bytes.fromhex("6d64696320763101")
 OTHER_BUNDLE = bytes.fromhex("ffeeddccbbaa9988")
 CODEC = LatentCodec(synthetic_arrays())
+REFINED = LatentCodec(refined_arrays())
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,23 @@ def _payload(session: SessionFacts, quality: int, lcg: Lcg | None, ratio: int, f
     return CODEC.encode(y, z.astype(np.float32), quality)
 
 
+def _refined(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
+    """Return the LatentPayload of drawn latents and drawn levels."""
+    prior, refinement = REFINED.latent_quality(quality), REFINED.refinement
+    assert refinement is not None
+    latent = _payload(session, prior, lcg, 90)
+    y, z = latent.y_hat, latent.symbols.z.astype(np.float32)
+    blocks = y.shape[1:]
+    # A level of zero everywhere tells the steps and the prediction that coefficients are relative to.
+    flat = refinement.quantise(np.zeros((*blocks, 16, 16), np.float32), quality, sixteenths(y))
+    levels = np.array([lcg.geometric(ratio, 70000) for _ in range(flat.levels.size)]).reshape(
+        flat.levels.shape
+    )
+    x = (levels + 0.25 * np.sign(levels)) * flat.steps
+    x[:, :, 0, 0] += flat.mean
+    return REFINED.encode(y, z, quality, x.astype(np.float32))
+
+
 def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
     """Return a vector that decodes, as a container unless `kind` says packet."""
     kind = more.pop("kind", "container")
@@ -81,6 +100,11 @@ def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: 
         "y_shape": list(latent.symbols.y.shape),
         "y": latent.symbols.y.ravel().tolist(),
     }
+    if latent.symbols.refinement is not None:
+        meaning["tables"] = "tables-refined"
+        meaning["levels_shape"] = list(latent.symbols.refinement.levels.shape)
+        meaning["levels"] = latent.symbols.refinement.levels.ravel().tolist()
+        meaning["mean"] = np.rint(latent.symbols.refinement.mean * 1024).astype(int).ravel().tolist()
     return Case(name, data, meaning)
 
 
@@ -92,6 +116,13 @@ def _bad(name: str, comment: str, expect: str, data: bytes, session: SessionFact
     if session:
         meaning["session"] = _facts(session)
     return Case(f"bad/{name}", data, meaning)
+
+
+def _bad_refined(name: str, comment: str, payload: bytes, session: SessionFacts) -> Case:
+    """Return a packet of a refined quality that must be refused."""
+    case = _bad(name, comment, "CorruptPayload", Packet(6, payload).serialize(session), session)
+    case.meaning["tables"] = "tables-refined"
+    return case
 
 
 def _facts(session: SessionFacts) -> dict[str, Any]:
@@ -128,6 +159,12 @@ def good_cases() -> Iterator[Case]:
         if watch.rippled:
             yield _good("carry-q1", "a carry runs through a byte of 0xff", wide, 1, latent)
             break
+    for name, comment, session, quality, seed, ratio in (
+        ("refined-tiny-q6", "luma coefficients after the latents of quality 5", tiny, 6, 40, 60),
+        ("refined-odd-q7", "more of them, in a frame that is padded", odd, 7, 41, 90),
+        ("refined-escapes-q7", "many levels outside the tables", tiny, 7, 42, 220),
+    ):
+        yield _good(name, comment, session, quality, _refined(session, quality, Lcg(seed), ratio))
     optional = (Section(1, b""), Section(127, bytes(range(200))))
     yield _good(
         "sections-q2", "optional sections of unknown types", tiny, 2, zeros_at(tiny, 2), sections=optional
@@ -213,6 +250,9 @@ def bad_packets() -> Iterator[Case]:
     ]
     for name, comment, first, body in payloads:
         yield _bad(name, comment, "CorruptPayload", _seal(session, first, body), session)
+    refined = _refined(session, 6, Lcg(40), 60).payload
+    yield _bad_refined("refined-short", "the last bytes are missing", refined[: len(refined) // 2], session)
+    yield _bad_refined("refined-long", "bytes left over after the last level", refined + b"\1" * 8, session)
     yield _bad("payload-escape-prefix", *_long_escape(session), session)
     wide = SessionFacts(BUNDLE, 128, 256)
     short = Packet(4, _payload(wide, 4, Lcg(9), 100).payload[:2]).serialize(wide)

@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from cases import all_cases  # noqa: E402
-from synthetic_tables import synthetic_arrays  # noqa: E402
+from synthetic_tables import refined_arrays, synthetic_arrays  # noqa: E402
 
 FOLDER = HERE / "v1"
 MAX_SET_BYTES = 1 << 20
@@ -27,18 +27,21 @@ MAX_SET_BYTES = 1 << 20
 
 def rendered() -> dict[str, bytes]:
     """Return every file of the set: its path inside v1/ and its bytes."""
-    files = {"tables.json": _json(_tables())}
+    files = {
+        "tables.json": _json(_tables(synthetic_arrays())),
+        "tables-refined.json": _json(_tables(refined_arrays())),
+    }
     for case in all_cases():
         files[f"{case.name}.bin"] = case.data
         files[f"{case.name}.json"] = _json(case.meaning)
     return files
 
 
-def _tables() -> dict[str, Any]:
+def _tables(arrays: dict[str, Any]) -> dict[str, Any]:
     """Return the entropy arrays as JSON values."""
     return {
         name: {"dtype": str(array.dtype), "shape": list(array.shape), "data": array.ravel().tolist()}
-        for name, array in synthetic_arrays().items()
+        for name, array in arrays.items()
     }
 
 

@@ -223,9 +223,14 @@ def shuffle(planes: Planes) -> Planes:
     ]
 
 
-def read_payload(packet: dict[str, Any], session: dict[str, Any], tables: dict[str, Any]) -> tuple[Any, Any]:
-    """Section 5: z and y as flat lists."""
+def read_payload(
+    packet: dict[str, Any], session: dict[str, Any], tables: dict[str, Any]
+) -> dict[str, list[int]]:
+    """Section 5: z and y as flat lists; where there is a refinement, its levels and predictions too."""
     quality = packet["quality"]
+    row = -1
+    if "refine_step" in tables:
+        row, quality = tables["refine_row"]["data"][quality], tables["refine_latents"]["data"][quality]
     rows, columns = (-(-session[side] // 64) for side in ("height", "width"))
     z_tables = nested(tables, "z_cdf")[quality]
     decoder = SlowDecoder(bytes.fromhex(packet["payload"]))
@@ -244,8 +249,73 @@ def read_payload(packet: dict[str, Any], session: dict[str, Any], tables: dict[s
     y_tables = nested(tables, "y_cdf")
     coded = iter(decoder.segment([y_tables[index] for index in indices if index > skip], 65535))
     y = [next(coded) if index > skip else 0 for index in indices]
+    found = {"z": z, "y": y}
+    if row >= 0:
+        means = [(v + 32) // 64 for plane in last[: len(last) // 2] for line in plane for v in line]
+        sixteenths = [16 * residual + mean for residual, mean in zip(y, means, strict=True)]
+        shape = (4 * rows, 4 * columns)
+        found["levels"] = read_levels(decoder, shape, row, tables)
+        found["mean"] = predictions(sixteenths, shape, row, tables)
     decoder.finish()
-    return z, y
+    return found
+
+
+def read_levels(decoder: SlowDecoder, shape: tuple[int, int], row: int, tables: dict[str, Any]) -> list[int]:
+    """Section 5.1: the levels of all blocks, 256 each, in raster order."""
+    steps, edges = nested(tables, "refine_step")[row], tables["refine_edges"]["data"]
+    cdfs, skip = nested(tables, "refine_cdf"), tables["refine_skip"]["data"][0]
+    blocks = [(i, j) for i in range(shape[0]) for j in range(shape[1])]
+    level: dict[tuple[int, int, int, int], int] = {}
+
+    def m(i: int, j: int, v: int, u: int) -> int:
+        return 0 if (v, u) == (0, 0) else min(255, abs(level.get((i, j, v, u), 0)))
+
+    def whole(i: int, j: int) -> int:
+        return sum(m(i, j, v, u) for v in range(16) for u in range(16))
+
+    for v, u in sorted(((v, u) for v in range(16) for u in range(16)), key=lambda at: (sum(at), at[0])):
+        if steps[v][u] == 0:
+            continue
+        chosen = []
+        for i, j in blocks:
+            beside = [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
+            near = m(i, j, v - 1, u) + m(i, j, v, u - 1)
+            features = [
+                near,
+                m(i, j, v - 1, u - 1) + m(i, j, v - 2, u) + m(i, j, v, u - 2),
+                sum(m(*b, v - 1, u) + m(*b, v, u - 1) + m(*b, v - 1, u - 1) for b in beside),
+                whole(i, j),
+                sum(whole(*b) for b in beside),
+            ]
+            weights = nested(tables, "refine_weight")[row][16 * v + u]
+            score = nested(tables, "refine_bias")[row][16 * v + u]
+            score += sum(w * f for w, f in zip(weights, features, strict=True))
+            chosen.append(sum(edge <= score for edge in edges))
+        values = iter(decoder.segment([cdfs[table] for table in chosen if table > skip], 65535))
+        for (i, j), table in zip(blocks, chosen, strict=True):
+            if table > skip:
+                level[i, j, v, u] = next(values)
+    return [level.get((i, j, v, u), 0) for i, j in blocks for v in range(16) for u in range(16)]
+
+
+def predictions(y16: list[int], shape: tuple[int, int], row: int, tables: dict[str, Any]) -> list[int]:
+    """Section 5.1: what the first coefficient of each block is relative to, in 1/1024."""
+    weights, step = tables["refine_dc"]["data"], nested(tables, "refine_step")[row][0][0]
+    height, width = shape
+    channels = len(y16) // (height * width)
+    result = []
+    for i in range(height):
+        for j in range(width):
+            total = weights[-1]
+            for dy in range(3):
+                for dx in range(3):
+                    y = min(height - 1, max(0, i + dy - 1))
+                    x = min(width - 1, max(0, j + dx - 1))
+                    for c in range(channels):
+                        total += weights[(3 * dy + dx) * channels + c] * y16[(c * height + y) * width + x]
+            near = min(65536, max(-65536, ((total + 2048) >> 12) + step // 2))
+            result.append(near // step * step)
+    return result
 
 
 def read(data: bytes, meaning: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
@@ -254,8 +324,7 @@ def read(data: bytes, meaning: dict[str, Any], tables: dict[str, Any]) -> dict[s
     if meaning["kind"] == "container":
         session, data = read_container(data, meaning["loaded_bundle"])
     packet = read_packet(data, session)
-    z, y = read_payload(packet, session, tables)
-    return {"session": session, **packet, "z": z, "y": y}
+    return {"session": session, **packet, **read_payload(packet, session, tables)}
 
 
 if __name__ == "__main__":

@@ -73,3 +73,30 @@ def synthetic_arrays() -> dict[str, np.ndarray]:
     arrays["y_cdf"] = np.array([geometric_row(4 * i + 2, Y_MAX) for i in range(64)], dtype=np.int32)
     arrays["skip_index"] = np.array([SKIP_INDEX], dtype=np.int32)
     return arrays
+
+
+def refined_arrays() -> dict[str, np.ndarray]:
+    """Return the same arrays with refinements for qualities 6 and 7."""
+    lcg = Lcg(20261123)
+    rows, edges = 2, [400, 1500, 4000, 9000, 20000, 50000, 120000]
+    steps = np.zeros((rows, 16, 16), np.int32)
+    for row in range(rows):
+        for v in range(16):
+            for u in range(16):
+                if v + u < 5 + 4 * row or lcg.below(20) == 0:
+                    steps[row, v, u] = lcg.between(60, 3000)
+        steps[row, 1, 2] = 0
+    weights = np.array([lcg.between(0, 9000) for _ in range(rows * 256 * 5)], np.int32)
+    biases = np.array([lcg.between(0, 3000) for _ in range(rows * 256)], np.int32)
+    return {
+        **synthetic_arrays(),
+        "refine_latents": np.array([0, 1, 2, 3, 4, 5, 5, 6], np.int32),
+        "refine_row": np.array([-1] * 6 + [0, 1], np.int32),
+        "refine_step": steps,
+        "refine_dc": np.append(lcg.array((9 * LATENT_CHANNELS,), 900, np.int32), np.int32(4096 * 8000)),
+        "refine_weight": weights.reshape(rows, 256, 5),
+        "refine_bias": biases.reshape(rows, 256),
+        "refine_edges": np.array(edges, np.int32),
+        "refine_cdf": np.array([geometric_row(20 + 25 * i, 3) for i in range(len(edges) + 1)], np.int32),
+        "refine_skip": np.array([0], np.int32),
+    }

@@ -189,3 +189,25 @@ def test_arrays_that_break_the_rules_are_refused(arrays, key, value, why):
         arrays[key] = value
     with pytest.raises(BundleCorrupt, match=why):
         LatentCodec(arrays)
+
+
+def test_a_bundle_can_ask_for_more_zeros(arrays):
+    asked = np.array([62, 50, 50, 75, 50, 50, 50, 100], np.int32)
+    plain, thrifty = LatentCodec(arrays), LatentCodec({**arrays, "round_at": asked})
+    for quality in range(8):
+        y, z = _latents(plain, quality)
+        before, after = plain.encode(y, z, quality), thrifty.encode(y, z, quality)
+        if asked[quality] == 50:
+            assert after.payload == before.payload
+            continue
+        assert np.count_nonzero(after.symbols.y) < np.count_nonzero(before.symbols.y)
+        assert len(after.payload) < len(before.payload)
+        off = np.abs(after.y_hat - y)[after.y_hat != before.y_hat]
+        assert off.max() <= asked[quality] / 100 + 1e-4
+        np.testing.assert_array_equal(plain.decode(after.payload, quality, 8, 12)[0], after.y_hat)
+
+
+@pytest.mark.parametrize("wrong", [[62] * 7, [49] * 8, [101] * 8])
+def test_rounding_out_of_range_is_refused(arrays, wrong):
+    with pytest.raises(BundleCorrupt, match="round_at"):
+        LatentCodec({**arrays, "round_at": np.array(wrong, np.int32)})
