@@ -18,7 +18,7 @@ from .warping import warp
 MARGIN = 0.15
 """How far inside its interval, in steps, a coefficient is put that was outside: where the truth is, in the mean."""
 
-SHARE = 0.6
+SHARE = 0.5
 """How far a picture goes to where the network puts it; the last part of the way costs grain (docs/decisions/0014)."""
 REACH = 4.0
 """How many pixels a part of the picture can be moved to either side."""

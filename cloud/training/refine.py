@@ -68,7 +68,7 @@ class Plan(NamedTuple):
     price: float
 
 
-PLANS = "5:4:0.05,6:5:0.042,7:5:0.0098"
+PLANS = "6:5:0.05,7:5:0.0115"
 
 
 def parse_plans(text: str, qualities: int) -> list[Plan]:
