@@ -100,19 +100,19 @@ PARTS = (
     Part(
         "geometry",
         "geometry",
-        ("--data", _TEST, "--every", "3", "--qualities", "0,1,2,3,4", "--ceilings", "--json", JSON_PLACE),
+        ("--data", _TEST, "--every", "3", "--qualities", "0,1,2,3,4,5", "--ceilings", "--json", JSON_PLACE),
         3,
     ),
     Part(
         "geometry-jpeg50",
         "geometry",
-        _words(f"--data {_TEST} --every 9 --side jpeg:50 --qualities 0,4 --ceilings --json {JSON_PLACE}"),
+        _words(f"--data {_TEST} --every 9 --side jpeg:50 --qualities 0,4,5 --ceilings --json {JSON_PLACE}"),
         0.7,
     ),
     Part(
         "geometry-full",
         "geometry",
-        _words(f"--data {_TEST} --protocol full --every 18 --qualities 0,3,4 --json {JSON_PLACE}"),
+        _words(f"--data {_TEST} --protocol full --every 18 --qualities 0,3,5 --json {JSON_PLACE}"),
         2,
     ),
     Part("encode", "encode", ("--size", "375x1242", "--repeat", "40", "--json", JSON_PLACE), 0.2),
