@@ -247,22 +247,22 @@ class Decoder:
         ]
 
     def _refined(self, out: Decoded, coded: list[Coded]) -> Tensor:
-        """Return the pictures (B, 3, H, W) in [-1, 1], those with a refinement moved into its intervals."""
+        """Return the pictures (B, 3, H, W) in [-1, 1], moved and painted within what their refinements allow.
+
+        A frame without a refinement has no bounds to be kept in, and is better for it all the same.
+        """
         image = out.blend.image.float()
-        rows = [index for index, one in enumerate(coded) if one.refinement is not None]
-        if not rows or self.refiner is None:
+        if self.refiner is None:
             return image
-        low, high, steps = intervals([one.refinement for one in coded if one.refinement], self.device)
-        image = image.clone()
-        image[rows] = self.refiner(
-            image[rows].clamp(-1, 1),
-            out.geometry.warped[rows].float().clamp(-1, 1),
-            out.blend.mask[rows].float(),
-            low,
-            high,
-            steps,
+        blocks = coded[0].y_hat.shape[1:]
+        told = [one.refinement or Refinement.nothing(*blocks) for one in coded]
+        refined: Tensor = self.refiner(
+            image.clamp(-1, 1),
+            out.geometry.warped.float().clamp(-1, 1),
+            out.blend.mask.float(),
+            *intervals(told, self.device),
         )
-        return image
+        return refined
 
     def _tags(self, request: DecodeRequest, view: NDArray[np.uint8] | None) -> Tags:
         """Return the text of a request: its caption, else what the captioner sees in the side view."""

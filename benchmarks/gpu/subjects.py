@@ -90,16 +90,16 @@ class OurDecoder:
         self.device = device
         if bundle is None:
             self.model, self.weights = random_codec().to(device), "random"
+            self.refiner: Any = random_refiner().to(device)
         else:
             from cloud.decoder import Decoder
             from common.bundle import Bundle
 
             loaded = Bundle.load(bundle)
-            self.model, self.weights = (
-                Decoder(loaded, device=device.type).model,
-                f"{loaded.name} {loaded.hex}",
-            )
-        self._prepared: dict[tuple[torch.dtype, bool, bool], nn.Module] = {}
+            decoder = Decoder(loaded, device=device.type)
+            self.model, self.refiner = decoder.model, decoder.refiner
+            self.weights = f"{loaded.name} {loaded.hex}"
+        self._prepared: dict[tuple[torch.dtype, bool, bool], tuple[nn.Module, nn.Module | None]] = {}
 
     def inputs(self, height: int, width: int, batch: int) -> tuple[Tensor, ...]:
         """Return (y_hat, quality, side, present, noise) of random frames on the device, padded as in use."""
@@ -116,23 +116,44 @@ class OurDecoder:
 
     def call(self, variant: Variant, inputs: tuple[Tensor, ...], steps: int) -> Callable[[], Tensor]:
         """Return a function that decodes the inputs and returns images (B, 3, H, W) in [-1, 1]."""
-        model: Any = self._model(variant)
+        model: Any
+        refiner: Any
+        model, refiner = self._model(variant)
         y_hat, quality, side, present, noise = inputs
+        told = self._nothing_told(y_hat)
         layout = torch.channels_last if variant.channels_last else torch.contiguous_format
         side = side.contiguous(memory_format=layout)
 
         def decode() -> Tensor:
             with running(variant, self.device):
-                image: Tensor = model.decode(y_hat, quality, side, present, noise, steps).blend.image
+                out = model.decode(y_hat, quality, side, present, noise, steps)
+                image: Tensor = out.blend.image
+                if refiner is not None:
+                    image = refiner(image.float(), out.geometry.warped.float(), out.blend.mask.float(), *told)
                 return image
 
         return decode
 
-    def _model(self, variant: Variant) -> nn.Module:
+    def _nothing_told(self, y_hat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return intervals without bounds: the network's work does not depend on them."""
+        from cloud.models.refiner import intervals
+        from common.entropy.refinement import Refinement
+
+        return intervals([Refinement.nothing(*y_hat.shape[2:])] * len(y_hat), self.device)
+
+    def _model(self, variant: Variant) -> tuple[nn.Module, nn.Module | None]:
         key = (variant.dtype, variant.channels_last, variant.compiled)
         if key not in self._prepared:
-            self._prepared[key] = prepared(self.model, variant)
+            self._prepared[key] = prepared(self.model, self.refiner, variant)
         return self._prepared[key]
+
+
+def random_refiner() -> Any:
+    """Return an untrained refiner."""
+    from cloud.models.refiner import Refiner
+
+    torch.manual_seed(1)
+    return Refiner().eval().requires_grad_(False)
 
 
 def random_codec() -> Any:
@@ -149,18 +170,26 @@ def random_codec() -> Any:
     return model.eval().requires_grad_(False)
 
 
-def prepared(model: nn.Module, variant: Variant) -> nn.Module:
-    """Return a copy of our model with the variant's weights, layout and compiled parts."""
-    twin: Any = copy.deepcopy(model)
-    for module in twin.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            module.to(variant.dtype)
-    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
-    twin = twin.to(memory_format=layout)
+def prepared(
+    model: nn.Module, refiner: nn.Module | None, variant: Variant
+) -> tuple[nn.Module, nn.Module | None]:
+    """Return copies of our networks with the variant's weights, layout and compiled parts."""
+    twin, last = (_converted(network, variant) for network in (model, refiner))
     if variant.compiled:
         for owner, name in ((twin, "side"), (twin, "geometry"), (twin.denoiser, "unet"), (twin, "pixels")):
             setattr(owner, name, torch.compile(getattr(owner, name), dynamic=False))
-    return twin  # type: ignore[no-any-return]
+        last = None if last is None else torch.compile(last, dynamic=False)
+    return twin, last
+
+
+def _converted(network: nn.Module | None, variant: Variant) -> Any:
+    twin = copy.deepcopy(network)
+    if twin is None:
+        return None
+    for module in twin.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            module.to(variant.dtype)
+    return twin.to(memory_format=torch.channels_last if variant.channels_last else torch.contiguous_format)
 
 
 class LatentDiffusion:

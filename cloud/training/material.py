@@ -13,6 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cloud.decoder import Decoder
+from cloud.models.codec import Codec
+from common.entropy.latents import LatentCodec
 from common.luma import coefficients, luma
 
 from .batches import Batches
@@ -24,7 +26,7 @@ U8 = NDArray[np.uint8]
 class Scene(NamedTuple):
     """A crop and its reconstruction: main, base, warped (3, H, W), mask (1, H, W) uint8; y16 (C, h, w) int64.
 
-    latents: the quality whose latents were decoded. present: whether there was a side view.
+    latents: the quality that y16 are the latents of. present: whether there was a side view.
     """
 
     main: U8
@@ -41,8 +43,18 @@ class Scene(NamedTuple):
         return Example(planes[0], planes[1], self.y16)
 
 
-def make(folder: Path, decoder: Decoder, batches: Batches, count: int, latents: list[int]) -> None:
+def make(
+    folder: Path,
+    decoder: Decoder,
+    batches: Batches,
+    count: int,
+    latents: list[int],
+    bases: list[int] | None = None,
+) -> None:
     """Decode `count` batches with the latents of each quality in turn; what lies in the folder already is kept.
+
+    A decoder rebuilds the crops it was trained on better than new ones. `bases` makes up for that: pictures decoded
+    from the latents of lower qualities stand for what it makes of new ones at the quality itself.
 
     Args:
         folder: gets NNNN.npz, one a batch.
@@ -50,6 +62,7 @@ def make(folder: Path, decoder: Decoder, batches: Batches, count: int, latents: 
         batches: draws crops and the troubles of their side views.
         count: how many batches.
         latents: qualities, taken in turn.
+        bases: qualities whose latents the pictures are decoded from, taken in turn; None: the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model, generator = decoder.model, torch.Generator().manual_seed(1)
@@ -61,18 +74,17 @@ def make(folder: Path, decoder: Decoder, batches: Batches, count: int, latents: 
         if path.is_file():
             continue
         quality = latents[index % len(latents)]
+        base = bases[index // len(latents) % len(bases)] if bases else quality
         size, _, height, width = batch.main.shape
-        qualities = torch.full((size,), quality, device=batch.main.device)
         noise = torch.randn(
             size, decoder.config.diffusion_channels, height // 8, width // 8, generator=generator
         )
         with torch.inference_mode():
-            y, z = model.analysis(batch.main, qualities)
-            pairs = zip(y.cpu().numpy(), z.cpu().numpy(), strict=True)
-            y_hat = np.stack([codec.encode(a, b, quality).y_hat for a, b in pairs])
+            y_hat = _sent(model, codec, batch.main, quality)
+            seen = y_hat if base == quality else _sent(model, codec, batch.main, base)
             out = model.decode(
-                torch.from_numpy(y_hat).to(batch.main.device),
-                qualities,
+                torch.from_numpy(seen).to(batch.main.device),
+                torch.full((size,), base, device=batch.main.device),
                 batch.side,
                 batch.present,
                 noise.to(batch.main.device),
@@ -91,6 +103,13 @@ def make(folder: Path, decoder: Decoder, batches: Batches, count: int, latents: 
             q=quality,
         )
         temporary.replace(path)
+
+
+def _sent(model: Codec, codec: LatentCodec, main: Tensor, quality: int) -> NDArray[np.float32]:
+    """Return the latents (B, C, h, w) of crops as a decoder gets them."""
+    y, z = model.analysis(main, torch.full((len(main),), quality, device=main.device))
+    pairs = zip(y.cpu().numpy(), z.cpu().numpy(), strict=True)
+    return np.stack([codec.encode(a, b, quality).y_hat for a, b in pairs])
 
 
 def load(folder: Path) -> list[Scene]:

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from cloud.models.refiner import Refiner, intervals
+from cloud.models.refiner import SHARE, Refiner, intervals
 from common.entropy.coder import RangeEncoder
 from common.entropy.refinement import Refinement, RefinementCodec
 from common.errors import UsageError
@@ -29,7 +30,9 @@ from .steps import fit_arrays
 
 Prepared = tuple[Scene, int, Refinement]
 """A scene, the quality it is refined at, and its refinement."""
-WEIGHTS = {"l1": 2.0, "mse": 40.0, "lpips": 1.5, "texture": 1.0, "fine": 1.7}
+WEIGHTS = {"l1": 2.0, "mse": 40.0, "lpips": 2.0, "texture": 1.5, "fine": 2.0}
+MIXED = 0.7
+"""How many crops are judged as the decoder will show them, `SHARE` of the way; the others go all the way."""
 PIXELS = 8 * 128 * 256
 """In a batch."""
 
@@ -45,6 +48,11 @@ def prepare(scenes: list[Scene], codec: RefinementCodec, qualities: list[int]) -
             levels, _ = codec.encode(RangeEncoder(), refinement.levels, quality)
             prepared.append((scene, quality, Refinement(levels, refinement.steps, refinement.mean)))
     return prepared
+
+
+def untold(scenes: list[Scene]) -> list[Prepared]:
+    """Return every scene with nothing sent of it: frames of the lower qualities are painted too."""
+    return [(scene, scene.latents, Refinement.nothing(*scene.y16.shape[1:])) for scene in scenes]
 
 
 def tensors(batch: list[Prepared], device: torch.device) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -88,6 +96,21 @@ def parse_plans(text: str, qualities: int) -> list[Plan]:
     return sorted(plans)
 
 
+def parse_bases(text: str | None, plans: list[Plan]) -> list[int]:
+    """Read `0,1,2,...`, the qualities the pictures are decoded at; without it all up to the plans' latents, in turn.
+
+    Raises:
+        UsageError: not numbers, or above the latents that a plan uses.
+    """
+    most = min(plan.latents for plan in plans)
+    if text is None:
+        return list(range(most + 1))
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) <= most for part in parts):
+        raise UsageError(f"--bases {text!r}: expected qualities from 0 to {most}, separated by commas")
+    return [int(part) for part in parts]
+
+
 def parse_rounding(text: str | None, qualities: int) -> dict[str, NDArray[np.int32]]:
     """Read `62,55,...`, where the encoder rounds residuals up, in percent; nothing where nothing is said.
 
@@ -127,12 +150,22 @@ class RefinerTrainer:
     """Trains a refiner on prepared scenes for a given time; keeps a moving average of its weights."""
 
     def __init__(
-        self, scenes: list[Prepared], perceptual: AlexDistance, device: str, seed: int = 0, rate: float = 5e-4
+        self,
+        scenes: list[Prepared],
+        perceptual: AlexDistance,
+        device: str,
+        seed: int = 0,
+        rate: float = 5e-4,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """Take what to train on; `start`: weights to go on from, none for a new network."""
         torch.manual_seed(seed)
         self.rng, self.device = random.Random(seed), torch.device(device)
         self.scenes, self.rate = scenes, rate
-        self.model = Refiner().to(self.device).to(memory_format=torch.channels_last)
+        model = Refiner()
+        if start is not None:
+            model.load_state_dict(dict(start))
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.perceptual = perceptual.to(self.device)
         self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=1e-4)
@@ -145,12 +178,18 @@ class RefinerTrainer:
         count = max(1, PIXELS // pool[0][0].main[0].size)
         main, inputs = tensors([self.rng.choice(pool) for _ in range(count)], self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            image = (self.model(*inputs, share=1.0).float() + 1) / 2
-            lpips, texture = self.perceptual(image, main)
-            half = slice(0, max(1, len(image) // 2))
+            share = torch.tensor([SHARE if self.rng.random() < MIXED else 1.0 for _ in main])
+            refined = self.model(*inputs, share=share.view(-1, 1, 1, 1).to(self.device))
+            image = (refined.float() + 1) / 2
+            # The loss's network looks every fourth pixel; from a fixed place it would teach patterns that fool it alone
+            # (Kettunen et al. 2019, E-LPIPS).
+            top, left = self.rng.randrange(8), self.rng.randrange(8)
+            views = [v[:, :, top:, left:] for v in (image, main)]
+            lpips, texture = self.perceptual(views[0], views[1])
+            half, factor = slice(0, max(1, len(image) // 2)), self.rng.uniform(1.25, 2.0)
             double = [
-                F.interpolate(v[half], scale_factor=2.0, mode="bicubic", align_corners=False)
-                for v in (image, main)
+                F.interpolate(v[half], scale_factor=factor, mode="bicubic", align_corners=False)
+                for v in views
             ]
             fine = sum(part.mean() for part in self.perceptual(double[0], double[1]))
         parts = {
@@ -225,6 +264,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--minutes", type=float, default=45.0, help="training time of the network")
     p.add_argument("--plan", default=PLANS, help="QUALITY:LATENTS:PRICE, ... (default: %(default)s)")
     p.add_argument(
+        "--bases", metavar="QUALITY,...", help="decode the pictures at these (default: all up to the plan's)"
+    )
+    p.add_argument("--fresh", action="store_true", help="do not start from the network that the bundle has")
+    p.add_argument(
         "--round-at", metavar="PERCENT,...", help="for each quality, where residuals round up (50..100)"
     )
     p.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -247,6 +290,7 @@ def main(argv: list[str] | None = None) -> int:
 
     bundle = Bundle.load(args.bundle)
     plans = parse_plans(args.plan, bundle.codec.qualities)
+    bases = parse_bases(args.bases, plans)
     rounding = parse_rounding(args.round_at, bundle.codec.qualities)
     perceptual = AlexDistance(args.metric_weights)
     config = load_config(args.config or Path(__file__).parent / "configs" / "compact.toml")
@@ -262,12 +306,13 @@ def main(argv: list[str] | None = None) -> int:
         keep_freed_memory()
     batches = Batches(config, pairs, streets, random.Random(config.seed), decoder.device)
     latents = sorted({plan.latents for plan in plans})
-    material.make(args.out / "scenes", decoder, batches, args.batches, latents)
+    material.make(args.out / "scenes", decoder, batches, args.batches, latents, bases)
     scenes = material.load(args.out / "scenes")
     arrays = fit(scenes, plans, bundle.codec.qualities)
     codec = RefinementCodec(arrays, bundle.codec.latent_channels, bundle.codec.qualities, "refinement")
-    prepared = prepare(scenes, codec, [plan.quality for plan in plans])
-    trainer = RefinerTrainer(prepared, perceptual, decoder.device.type, config.seed)
+    prepared = prepare(scenes, codec, [plan.quality for plan in plans]) + untold(scenes)
+    start = None if args.fresh or decoder.refiner is None else decoder.refiner.state_dict()
+    trainer = RefinerTrainer(prepared, perceptual, decoder.device.type, config.seed, start=start)
     steps = trainer.run(args.minutes, args.out)
     arrays.update(rounding)
     facts = {"plan": args.plan, "steps": steps, "minutes": args.minutes, "note": args.note}

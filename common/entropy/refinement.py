@@ -66,6 +66,16 @@ class Refinement:
     steps: NDArray[np.float32]
     mean: NDArray[np.float32]
 
+    @classmethod
+    def nothing(cls, rows: int, columns: int) -> Refinement:
+        """Return the refinement of a frame of so many blocks that has none: no coefficient has a bound."""
+        size = (rows, columns)
+        return cls(
+            np.zeros((*size, BLOCK, BLOCK), np.int32),
+            np.zeros((BLOCK, BLOCK), np.float32),
+            np.zeros(size, np.float32),
+        )
+
     def bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the lowest and highest value of every coefficient, each (H/16, W/16, 16, 16) float32.
 

@@ -58,7 +58,7 @@ def test_variants_compute_the_same_picture(ours, variant):
 def test_steps_are_taken(ours):
     inputs = ours.inputs(64, 64, 1)
     calls = []
-    model = ours._model(AS_SERVED)
+    model, _ = ours._model(AS_SERVED)
     handle = model.denoiser.unet.register_forward_hook(lambda *_: calls.append(1))
     ours.call(AS_SERVED, inputs, 3)()
     handle.remove()

@@ -47,3 +47,14 @@ def test_a_folder_that_is_half_full_is_filled_up_alike(decoder, pairs, tmp_path)
     for old, new in zip(scenes, again, strict=True):
         np.testing.assert_array_equal(old.main, new.main)
         np.testing.assert_array_equal(old.y16, new.y16)
+
+
+def test_pictures_can_be_those_of_a_lower_quality_while_the_latents_are_not(decoder, pairs, tmp_path):
+    make(tmp_path / "own", decoder, batches(pairs), 2, [5])
+    make(tmp_path / "low", decoder, batches(pairs), 2, [5], [5, 0])
+    own, low = load(tmp_path / "own"), load(tmp_path / "low")
+    assert {scene.latents for scene in own + low} == {5}
+    for index, (a, b) in enumerate(zip(own, low, strict=True)):
+        np.testing.assert_array_equal(a.main, b.main)
+        np.testing.assert_array_equal(a.y16, b.y16)
+        assert np.array_equal(a.base, b.base) == (index < 2)  # batches of two: the second is decoded at 0

@@ -16,7 +16,17 @@ from cloud.training.batches import Batches
 from cloud.training.config import load_config
 from cloud.training.data import synthetic_pairs
 from cloud.training.material import load, make
-from cloud.training.refine import Plan, RefinerTrainer, fit, main, parse_plans, parse_rounding, prepare
+from cloud.training.refine import (
+    Plan,
+    RefinerTrainer,
+    fit,
+    main,
+    parse_bases,
+    parse_plans,
+    parse_rounding,
+    prepare,
+    untold,
+)
 from common.bundle import Bundle
 from common.entropy.refinement import RefinementCodec
 from common.errors import BundleCorrupt, UsageError
@@ -96,6 +106,20 @@ def test_the_picture_comes_nearer_to_the_intervals(run):
         assert outside[7] < 0.6 * outside[5]
 
 
+def test_frames_without_a_refinement_are_painted_too(run):
+    bundle = Bundle.load(run / "run" / "bundle")
+    packet = Encoder(bundle, threads=1).encode(StereoStreet(3, height=70, width=150).frame(0).main, 2).packet
+    decoder = Decoder(bundle, "cpu")
+    before = decoder.decode(DecodeRequest(packet, 70, 150, None)).image
+    with torch.no_grad():
+        decoder.refiner.head.bias += 0.2
+    after = decoder.decode(DecodeRequest(packet, 70, 150, None)).image
+    brighter = after.astype(int) - before
+    assert brighter[before < 200].min() >= 10  # half of 0.2 of the range of two
+    scenes = untold(load(run / "run" / "scenes"))
+    assert [quality for _, quality, _ in scenes] == [5] * 8 and not any(r.steps.any() for _, _, r in scenes)
+
+
 def test_without_its_network_the_bundle_is_refused(run, tmp_path):
     import shutil
 
@@ -136,6 +160,16 @@ def test_training_moves_the_network_and_its_average(run):
     assert not torch.equal(trainer.ema["head.weight"], before)
 
 
+def test_training_goes_on_from_given_weights(run):
+    scenes = load(run / "run" / "scenes")
+    arrays = fit(scenes, [Plan(7, 5, 0.01)], 8)
+    prepared = prepare(scenes, RefinementCodec(arrays, 4, 8, "test"), [7])
+    start = {name: value + 0.01 for name, value in Refiner().state_dict().items()}
+    trainer = RefinerTrainer(prepared, torch.nn.Identity(), "cpu", start=start)
+    for name, value in trainer.ema.items():
+        torch.testing.assert_close(value, start[name])
+
+
 def test_a_bundle_is_not_refined_in_place(run):
     bundle = Bundle.load(run / "tiny")
     with pytest.raises(UsageError, match="another folder"):
@@ -159,6 +193,17 @@ def test_plans_are_sorted():
 def test_roundings_that_make_no_sense_are_refused(text):
     with pytest.raises(UsageError, match="--round-at"):
         parse_rounding(text, 2)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1,", "5", "-1"])
+def test_bases_that_make_no_sense_are_refused(text):
+    with pytest.raises(UsageError, match="--bases"):
+        parse_bases(text, [Plan(6, 5, 0.1), Plan(7, 4, 0.1)])
+
+
+def test_bases_are_all_that_are_lower_unless_said():
+    assert parse_bases(None, [Plan(6, 2, 0.1)]) == [0, 1, 2]
+    assert parse_bases("1,1,0", [Plan(6, 2, 0.1)]) == [1, 1, 0]
 
 
 def test_rounding_is_the_bundles_array():

@@ -10,7 +10,7 @@ import pytest
 
 from common.entropy import LatentCodec
 from common.entropy.coder import RangeDecoder, RangeEncoder
-from common.entropy.refinement import ORDER, Known, RefinementCodec
+from common.entropy.refinement import ORDER, Known, Refinement, RefinementCodec
 from common.errors import BitstreamError, BundleCorrupt, CorruptPayload
 
 TABLES = Path(__file__).parents[2] / "vectors" / "v1" / "tables-refined.json"
@@ -157,3 +157,9 @@ def test_a_refined_payload_starts_with_the_latents_of_the_quality_below(arrays):
     np.testing.assert_array_equal(symbols.refinement.levels, refined.symbols.refinement.levels)
     ideal = codec.entropy_bits(refined.symbols, 6) / 8
     assert abs(len(refined.payload) - ideal) <= 0.01 * ideal + 2
+
+
+def test_no_refinement_bounds_nothing():
+    low, high = Refinement.nothing(2, 3).bounds()
+    assert low.shape == high.shape == (2, 3, 16, 16)
+    assert np.isneginf(low).all() and np.isposinf(high).all()
