@@ -18,12 +18,12 @@ from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
 from cloud.models.codec import Codec, Decoded, ModelConfig
-from cloud.models.refiner import Refiner, intervals
+from cloud.models.refiner import SHARE, Refiner, intervals
 from cloud.text.captioner import Captioner, TaggerCaptioner
 from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
-from common.bundle import Bundle
+from common.bundle import MANIFEST, Bundle
 from common.entropy.latents import LatentCodec
 from common.entropy.refinement import Refinement
 from common.errors import BundleCorrupt, UsageError
@@ -152,6 +152,7 @@ class Decoder:
             refiner.load_state_dict({name: value.float() for name, value in load_file(path).items()})
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
             raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+        self.shares = torch.tensor(_shares(self.bundle, self.codec.qualities), device=self.device)
         refiner = refiner.to(self.device).to(memory_format=torch.channels_last)
         return refiner.eval().requires_grad_(False)
 
@@ -261,6 +262,7 @@ class Decoder:
             out.geometry.warped.float().clamp(-1, 1),
             out.blend.mask.float(),
             *intervals(told, self.device),
+            self.shares[[one.quality for one in coded]].view(-1, 1, 1, 1),
         )
         return refined
 
@@ -288,6 +290,22 @@ class Decoder:
         planes = tensor.permute(2, 0, 1)[None].float() / 255
         planes = F.pad(planes, (0, columns - width, 0, rows - height), mode="replicate")
         return planes.contiguous(memory_format=torch.channels_last)
+
+
+def _shares(bundle: Bundle, qualities: int) -> list[float]:
+    """Return how far pictures of each quality go towards the refiner's, from the manifest.
+
+    Raises:
+        BundleCorrupt: it is not a number from 0 to 1 for each.
+    """
+    shares = bundle.manifest.get("refinement", {}).get("shares", [SHARE] * qualities)
+    numbers = isinstance(shares, list) and all(isinstance(share, float | int) for share in shares)
+    if not numbers or len(shares) != qualities or not all(0 <= share <= 1 for share in shares):
+        raise BundleCorrupt(
+            bundle.path / MANIFEST,
+            f"refinement.shares: expected {qualities} numbers from 0 to 1, got {shares}",
+        )
+    return [float(share) for share in shares]
 
 
 def side_information(request: DecodeRequest) -> NDArray[np.uint8] | None:

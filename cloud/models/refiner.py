@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,10 @@ MARGIN = 0.15
 """How far inside its interval, in steps, a coefficient is put that was outside: where the truth is, in the mean."""
 
 SHARE = 0.5
-"""How far a picture goes to where the network puts it; the last part of the way costs grain (docs/decisions/0014)."""
+"""How far a picture goes to where the network puts it, where nothing else is said: the rest of the way costs grain."""
+SMOOTH = 16.0
+"""Pixels, a standard deviation: what is smoother of the network's change is taken whole (docs/decisions/0015)."""
+_POOL = 4
 REACH = 4.0
 """How many pixels a part of the picture can be moved to either side."""
 
@@ -73,6 +77,20 @@ class Projection(nn.Module):
         return image + 2 * change
 
 
+def smooth(image: Tensor) -> Tensor:
+    """Return an image (B, C, H, W), sides multiples of 4, with a Gaussian of `SMOOTH` pixels over it."""
+    sigma = SMOOTH / _POOL
+    reach = math.ceil(3 * sigma)
+    at = torch.arange(-reach, reach + 1, device=image.device, dtype=torch.float32)
+    weights = torch.exp(-0.5 * (at / sigma).square())
+    weights = (weights / weights.sum()).to(image.dtype)
+    channels = image.shape[1]
+    small = F.pad(F.avg_pool2d(image, _POOL), (reach, reach, reach, reach), mode="replicate")
+    small = F.conv2d(small, weights.view(1, 1, 1, -1).repeat(channels, 1, 1, 1), groups=channels)
+    small = F.conv2d(small, weights.view(1, 1, -1, 1).repeat(channels, 1, 1, 1), groups=channels)
+    return F.interpolate(small, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+
 class Refiner(nn.Module):
     """Make a picture of what the intervals say: move, project, paint, project.
 
@@ -104,7 +122,7 @@ class Refiner(nn.Module):
         low: Tensor,
         high: Tensor,
         steps: Tensor,
-        share: float = SHARE,
+        share: float | Tensor = SHARE,
     ) -> Tensor:
         """Return the refined image (B, 3, H, W) in [-1, 1].
 
@@ -115,7 +133,8 @@ class Refiner(nn.Module):
             low: see `Projection`; high and steps too.
             high: where the intervals end.
             steps: 0 where a frequency was not sent.
-            share: how far the image goes towards the network's, which is in the intervals; 1 in training.
+            share: how far the image goes towards the network's, which is in the intervals, in what is not smooth;
+                one number, or (B, 1, 1, 1).
         """
         near = self.projection(image, low, high, steps, MARGIN)
         told = torch.where((low <= 0) & (high >= 0), torch.zeros_like(low), (low + high) / 2)
@@ -131,4 +150,6 @@ class Refiner(nn.Module):
         h = self.finish(self.again(torch.cat([h, parts.to(h.dtype)], 1)))
         out = F.pixel_shuffle(self.head(F.silu(h)).float(), 2)
         refined: Tensor = self.projection(near + out, low, high, steps)
-        return image + share * (refined - image)
+        change = refined - image
+        whole = smooth(change.float())
+        return image + whole + share * (change - whole)

@@ -111,6 +111,23 @@ def parse_bases(text: str | None, plans: list[Plan]) -> list[int]:
     return [int(part) for part in parts]
 
 
+def parse_shares(text: str | None, qualities: int) -> dict[str, list[float]]:
+    """Read `0.4,0.4,...`, how far pictures of each quality go towards the network's; nothing where nothing is said.
+
+    Raises:
+        UsageError: not one number from 0 to 1 for each quality.
+    """
+    if text is None:
+        return {}
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError as why:
+        raise UsageError(f"--shares {text!r}: expected numbers separated by commas") from why
+    if len(shares) != qualities or not all(0 <= share <= 1 for share in shares):
+        raise UsageError(f"--shares {text!r}: expected {qualities} numbers from 0 to 1")
+    return {"shares": shares}
+
+
 def parse_rounding(text: str | None, qualities: int) -> dict[str, NDArray[np.int32]]:
     """Read `62,55,...`, where the encoder rounds residuals up, in percent; nothing where nothing is said.
 
@@ -267,6 +284,7 @@ def parser() -> argparse.ArgumentParser:
         "--bases", metavar="QUALITY,...", help="decode the pictures at these (default: all up to the plan's)"
     )
     p.add_argument("--fresh", action="store_true", help="do not start from the network that the bundle has")
+    p.add_argument("--shares", metavar="SHARE,...", help="how far to go towards the network's picture (0..1)")
     p.add_argument(
         "--round-at", metavar="PERCENT,...", help="for each quality, where residuals round up (50..100)"
     )
@@ -291,6 +309,7 @@ def main(argv: list[str] | None = None) -> int:
     bundle = Bundle.load(args.bundle)
     plans = parse_plans(args.plan, bundle.codec.qualities)
     bases = parse_bases(args.bases, plans)
+    shares = parse_shares(args.shares, bundle.codec.qualities)
     rounding = parse_rounding(args.round_at, bundle.codec.qualities)
     perceptual = AlexDistance(args.metric_weights)
     config = load_config(args.config or Path(__file__).parent / "configs" / "compact.toml")
@@ -315,7 +334,7 @@ def main(argv: list[str] | None = None) -> int:
     trainer = RefinerTrainer(prepared, perceptual, decoder.device.type, config.seed, start=start)
     steps = trainer.run(args.minutes, args.out)
     arrays.update(rounding)
-    facts = {"plan": args.plan, "steps": steps, "minutes": args.minutes, "note": args.note}
+    facts = {"plan": args.plan, "steps": steps, "minutes": args.minutes, "note": args.note, **shares}
     refined = add_refinement(bundle, args.out / "bundle", dict(arrays), trainer.ema, facts)
     print(f"bundle {refined.name} {refined.hex} in {refined.path}")
     return 0
