@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cloud.models.refiner import MARGIN, SHARE, Projection, Refiner, intervals
+from cloud.models.refiner import MARGIN, SHARE, Projection, Refiner, intervals, smooth
 from common.entropy.refinement import Refinement
 
 
@@ -63,7 +63,10 @@ def test_a_network_of_any_weights_stays_in_the_intervals():
     views = (guess, picture(2), torch.rand(2, 1, 64, 96))
     out = refiner(*views, low, high, steps, share=1.0)
     shipped = refiner(*views, low, high, steps)
-    torch.testing.assert_close(shipped, guess + SHARE * (out - guess))
+    whole = smooth(out - guess)
+    torch.testing.assert_close(shipped, guess + whole + SHARE * (out - guess - whole))
+    each = refiner(*views, low, high, steps, share=torch.tensor([1.0, SHARE]).view(-1, 1, 1, 1))
+    torch.testing.assert_close(each, torch.stack([out[0], shipped[1]]), atol=1e-5, rtol=0)
     assert out.shape == guess.shape and not torch.allclose(out, guess, atol=0.05)
     found = refiner.projection.coefficients(out)
     assert bool(((found >= low - 1e-3) & (found <= high + 1e-3)).all())
@@ -82,3 +85,12 @@ def test_intervals_of_refinements_line_up_with_the_coefficients():
     np.testing.assert_array_equal(low[1, at].numpy(), bounds[0][:, :, 2, 9])
     np.testing.assert_array_equal(high[0, 0].numpy(), bounds[1][:, :, 0, 0])
     assert float(found[0, 16 * 3 + 5]) == 0 and bool(torch.isinf(low[:, 16 * 3 + 5]).all())
+
+
+def test_smooth_keeps_what_is_broad_and_takes_away_what_is_fine():
+    flat = torch.full((1, 3, 64, 96), 0.3)
+    torch.testing.assert_close(smooth(flat), flat)
+    x = torch.arange(256.0).view(1, 1, 1, -1).expand(1, 1, 64, 256)
+    broad, fine = (torch.sin(2 * torch.pi * x / length) for length in (256, 16))
+    assert float(smooth(broad).abs().max()) > 0.8
+    assert float(smooth(fine)[..., 48:-48].abs().max()) < 0.01

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from cloud.training.refine import (
     parse_bases,
     parse_plans,
     parse_rounding,
+    parse_shares,
     prepare,
     untold,
 )
@@ -59,6 +61,7 @@ def run(tmp_path_factory):
     arguments = ["--bundle", str(folder / "tiny"), "--synthetic", "2", "--metric-weights", str(weights)]
     arguments += ["--config", str(folder / "config.toml"), "--out", str(folder / "run"), "--device", "cpu"]
     arguments += ["--batches", "4", "--minutes", "0.02", "--plan", "6:5:0.05,7:5:0.01", "--note", "a test"]
+    arguments += ["--shares", "0,0.25,0.5,0.5,0.5,0.5,0.5,1"]
     assert main(arguments) == 0
     return folder
 
@@ -68,6 +71,7 @@ def test_the_refined_bundle_says_what_it_is(run):
     assert refined.id != plain.id and refined.name == "tiny"
     assert refined.manifest["refinement"]["plan"] == "6:5:0.05,7:5:0.01"
     assert refined.manifest["refinement"]["note"] == "a test"
+    assert Decoder(refined, "cpu").shares.tolist() == [0, 0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 1]
     for name in plain.manifest["files"]:
         if name != "entropy.safetensors":
             assert refined.file(name).read_bytes() == plain.file(name).read_bytes()
@@ -121,11 +125,19 @@ def test_frames_without_a_refinement_are_painted_too(run):
 
 
 def test_without_its_network_the_bundle_is_refused(run, tmp_path):
-    import shutil
-
     shutil.copytree(run / "run" / "bundle", tmp_path / "b")
     (tmp_path / "b" / "refiner.safetensors").unlink()
     with pytest.raises(BundleCorrupt, match="refiner"):
+        Decoder(Bundle.load(tmp_path / "b"), "cpu")
+
+
+@pytest.mark.parametrize("shares", ["[0.5]", "[0, 0, 0, 0, 0, 0, 0, 2]", '["a", 0, 0, 0, 0, 0, 0, 0]', "0.5"])
+def test_shares_that_make_no_sense_are_refused(run, tmp_path, shares):
+    shutil.copytree(run / "run" / "bundle", tmp_path / "b")
+    manifest = tmp_path / "b" / "manifest.toml"
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join(f"shares = {shares}" if x.startswith("shares") else x for x in lines))
+    with pytest.raises(BundleCorrupt, match="shares"):
         Decoder(Bundle.load(tmp_path / "b"), "cpu")
 
 
@@ -193,6 +205,12 @@ def test_plans_are_sorted():
 def test_roundings_that_make_no_sense_are_refused(text):
     with pytest.raises(UsageError, match="--round-at"):
         parse_rounding(text, 2)
+
+
+@pytest.mark.parametrize("text", ["", "0.5", "0.5,x", "0.5,1.5", "nan,0"])
+def test_shares_that_are_none_are_refused(text):
+    with pytest.raises(UsageError, match="--shares"):
+        parse_shares(text, 2)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1,", "5", "-1"])
