@@ -8,7 +8,7 @@ from edge.ratecontrol.signals import NS_PER_S
 
 HIGHEST_QUALITY = 7
 START_QUALITY = 4
-PRIOR_BYTES = (45, 115, 220, 340, 470, 690, 960, 2210)
+PRIOR_BYTES = (45, 115, 220, 340, 470, 690, 910, 2420)
 """Packet bytes at each quality before any was seen: a 256x832 street with the shipped bundle, roundly."""
 _WEIGHT = 0.15
 
