@@ -23,7 +23,7 @@ from .batches import Batches
 from .checkpoints import load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data import Pair
-from .losses import AlexDistance, disparity_loss, smoothness
+from .losses import AlexDistance, disparity_loss, looks, smoothness
 from .respread import is_per_quality, respread
 
 LEVEL_WEIGHTS = (0.3, 0.3, 0.4, 0.6, 0.5)
@@ -66,6 +66,7 @@ class Trainer:
             weight_decay=1e-4,
         )
         self.scheduler = make_scheduler()
+        self.places = random.Random(config.seed)
         self.step, self.seconds = 0, 0.0
 
     def _fit_latent(self) -> None:
@@ -89,23 +90,6 @@ class Trainer:
         mask = F.avg_pool2d(decoded.blend.mask, 8)
         logits = self.model.masked_object(decoded.words, features.to(decoded.words.dtype), mask, masked)
         return masked_object_loss(logits, masked)
-
-    def _fine(self, image: Tensor, main: Tensor) -> Tensor:
-        """Return LPIPS-Alex plus texture distance on doubled pictures, of half the batch: it costs four times as much.
-
-        AlexNet's first layer steps by four pixels; at the paper's 128x256 it hardly sees the texture that makes a
-        picture sharp.
-        """
-        if not self.config.weight_fine:
-            return image.new_zeros(())
-        half = slice(0, max(1, len(image) // 2))
-        views = [
-            F.interpolate(v[half], scale_factor=2.0, mode="bicubic", align_corners=False)
-            for v in (image, main)
-        ]
-        lpips, texture = self.perceptual(views[0], views[1])
-        total: Tensor = lpips.mean() + texture.mean()
-        return total
 
     def _later_step(self, decoded: Decoded, target: Tensor) -> Tensor:
         """Return what the denoiser makes of a random, weaker noise level: the later steps of 2-4 step sampling."""
@@ -150,15 +134,13 @@ class Trainer:
             geometry = geometry + LEVEL_WEIGHTS[min(index, len(LEVEL_WEIGHTS) - 1)] * disparity_loss(
                 level, teacher
             )
-        lpips, texture = self.perceptual(image, main)
+        seen = looks(self.perceptual, image, main, self.places, with_fine=bool(config.weight_fine))
         parts = {
             "bpp": bpp.mean(),
             "rate": (rate_weight * bpp).mean(),
             "l1": (image - main).abs().mean(),
             "mse": (image - main).square().mean(),
-            "lpips": lpips.mean(),
-            "texture": texture.mean(),
-            "fine": self._fine(image, main),
+            **seen._asdict(),
             "text": named,
             "warp": ((warped - main).abs().clamp(max=0.3) * here).mean(),
             # Judged everywhere, not only where the mask lets it show: else the mask never learns to let go.
@@ -263,5 +245,6 @@ class Trainer:
         if not weights_only:
             self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
         self.rng.seed(self.config.seed + self.step)
+        self.places.seed(self.config.seed + self.step)
         torch.manual_seed(self.config.seed + self.step)
         print(f"resumed {path}: {facts['fitted']} of {facts['wanted']} tensors, step {self.step}", flush=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +84,43 @@ class AlexDistance(nn.Module):
             )
             texture = texture + _texture_distance(a.float(), b.float())
         return total, texture / (len(got) + 1)
+
+
+class Looks(NamedTuple):
+    """How a batch of pictures looks beside the originals: LPIPS-Alex, texture distance, both of enlarged pictures."""
+
+    lpips: Tensor
+    texture: Tensor
+    fine: Tensor
+
+
+def looks(
+    distance: nn.Module, image: Tensor, main: Tensor, rng: random.Random, with_fine: bool = True
+) -> Looks:
+    """Return the mean perceptual distances, seen from a random place and at a random scale.
+
+    AlexNet's first layer steps by four pixels. From a fixed place it would teach patterns that please it alone
+    (Kettunen et al. 2019, E-LPIPS); and at the paper's 128x256 it hardly sees the texture that makes a picture
+    sharp: hence enlarged pictures, of half the batch, for they cost up to four times as much.
+
+    Args:
+        distance: gives (LPIPS, texture distance), each (B,); see `AlexDistance`.
+        image: (B, 3, H, W) in [0, 1].
+        main: the same shape, what it should look like.
+        rng: draws place and scale.
+        with_fine: whether to look at enlarged pictures; `fine` is 0 if not.
+    """
+    top, left, factor = rng.randrange(8), rng.randrange(8), rng.uniform(1.25, 2.0)
+    views = [view[:, :, top:, left:] for view in (image, main)]
+    lpips, texture = distance(views[0], views[1])
+    if not with_fine:
+        return Looks(lpips.mean(), texture.mean(), image.new_zeros(()))
+    half = slice(0, max(1, len(image) // 2))
+    large = [
+        F.interpolate(view[half], scale_factor=factor, mode="bicubic", align_corners=False) for view in views
+    ]
+    parts = distance(large[0], large[1])
+    return Looks(lpips.mean(), texture.mean(), parts[0].mean() + parts[1].mean())
 
 
 def disparity_loss(level: Tensor, teacher: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,7 +23,7 @@ from common.entropy.coder import RangeEncoder
 from common.entropy.refinement import Refinement, RefinementCodec
 from common.errors import UsageError
 
-from .losses import AlexDistance
+from .losses import AlexDistance, looks
 from .material import Scene
 from .steps import fit_arrays
 
@@ -198,23 +197,11 @@ class RefinerTrainer:
             share = torch.tensor([SHARE if self.rng.random() < MIXED else 1.0 for _ in main])
             refined = self.model(*inputs, share=share.view(-1, 1, 1, 1).to(self.device))
             image = (refined.float() + 1) / 2
-            # The loss's network looks every fourth pixel; from a fixed place it would teach patterns that fool it alone
-            # (Kettunen et al. 2019, E-LPIPS).
-            top, left = self.rng.randrange(8), self.rng.randrange(8)
-            views = [v[:, :, top:, left:] for v in (image, main)]
-            lpips, texture = self.perceptual(views[0], views[1])
-            half, factor = slice(0, max(1, len(image) // 2)), self.rng.uniform(1.25, 2.0)
-            double = [
-                F.interpolate(v[half], scale_factor=factor, mode="bicubic", align_corners=False)
-                for v in views
-            ]
-            fine = sum(part.mean() for part in self.perceptual(double[0], double[1]))
+            seen = looks(self.perceptual, image, main, self.rng)
         parts = {
             "l1": (image - main).abs().mean(),
             "mse": (image - main).square().mean(),
-            "lpips": lpips.mean(),
-            "texture": texture.mean(),
-            "fine": torch.as_tensor(fine),
+            **seen._asdict(),
         }
         parts["total"] = torch.stack([WEIGHTS[name] * value.float() for name, value in parts.items()]).sum()
         return parts

@@ -1,13 +1,14 @@
 """cloud.training.losses."""
 
 import os
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cloud.training.losses import AlexDistance, disparity_loss, smoothness
+from cloud.training.losses import AlexDistance, disparity_loss, looks, smoothness
 from common.errors import BundleCorrupt
 
 
@@ -51,3 +52,41 @@ def test_alex_distance_is_the_lpips_package_s():
     ours = float(AlexDistance(Path(folder))(planes[1], planes[0])[0])
     theirs = Judge(["lpips_alex"], Path(folder)).measure(a, [b])[0]["lpips_alex"]
     assert ours == pytest.approx(theirs, abs=2e-4)
+
+
+class Recorder(torch.nn.Module):
+    """A distance that keeps what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def forward(self, image, target):
+        self.shown.append((image, target))
+        distance = (image - target).abs().mean((1, 2, 3))
+        return distance, 2 * distance
+
+
+def test_pictures_are_looked_at_from_random_places_and_scales():
+    main, recorder, rng = torch.rand(4, 3, 64, 96), Recorder(), random.Random(0)
+    places, sizes = set(), set()
+    for _ in range(30):
+        recorder.shown.clear()
+        seen = looks(recorder, main + 0.25, main, rng)
+        assert float(seen.lpips) == pytest.approx(0.25) and float(seen.texture) == pytest.approx(0.5)
+        assert float(seen.fine) == pytest.approx(0.75, abs=0.02)
+        (image, target), (large, _) = recorder.shown
+        top, left = 64 - image.shape[2], 96 - image.shape[3]
+        torch.testing.assert_close(target, main[:, :, top:, left:])
+        places.add((top % 4, left % 4))
+        sizes.add(large.shape[2] / image.shape[2])
+        assert len(large) == 2 and 1.2 < large.shape[2] / image.shape[2] <= 2
+    assert len(places) > 8 and len(sizes) > 8
+
+
+def test_enlarged_pictures_can_be_left_out():
+    recorder = Recorder()
+    seen = looks(
+        recorder, torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), random.Random(0), with_fine=False
+    )
+    assert float(seen.fine) == 0 and len(recorder.shown) == 1
