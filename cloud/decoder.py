@@ -299,7 +299,7 @@ def _shares(bundle: Bundle, qualities: int) -> list[float]:
         BundleCorrupt: it is not a number from 0 to 1 for each.
     """
     shares = bundle.manifest.get("refinement", {}).get("shares", [SHARE] * qualities)
-    numbers = isinstance(shares, list) and all(isinstance(share, float | int) for share in shares)
+    numbers = isinstance(shares, list) and all(type(share) in (int, float) for share in shares)
     if not numbers or len(shares) != qualities or not all(0 <= share <= 1 for share in shares):
         raise BundleCorrupt(
             bundle.path / MANIFEST,

@@ -149,11 +149,11 @@ class OurDecoder:
 
 
 def random_refiner() -> Any:
-    """Return an untrained refiner."""
+    """Return an untrained refiner in which nothing is zero."""
     from cloud.models.refiner import Refiner
 
     torch.manual_seed(1)
-    return Refiner().eval().requires_grad_(False)
+    return _without_zeros(Refiner()).eval().requires_grad_(False)
 
 
 def random_codec() -> Any:
@@ -161,13 +161,17 @@ def random_codec() -> Any:
     from cloud.models.codec import Codec, ModelConfig
 
     torch.manual_seed(0)
-    model = Codec(ModelConfig())
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1 and not parameter.any():
-                parameter.normal_(0, 0.02)
+    model: Any = _without_zeros(Codec(ModelConfig()))
     model.latent.fit(torch.randn(4096, 3, 8, 8) * 0.3)
     return model.eval().requires_grad_(False)
+
+
+def _without_zeros(network: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1 and not parameter.any():
+                parameter.normal_(0, 0.02)
+    return network
 
 
 def prepared(

@@ -75,7 +75,7 @@ class Plan(NamedTuple):
     price: float
 
 
-PLANS = "6:5:0.05,7:5:0.0115"
+PLANS = "6:5:0.076,7:5:0.0131"
 
 
 def parse_plans(text: str, qualities: int) -> list[Plan]:
@@ -271,7 +271,9 @@ def parser() -> argparse.ArgumentParser:
         "--bases", metavar="QUALITY,...", help="decode the pictures at these (default: all up to the plan's)"
     )
     p.add_argument("--fresh", action="store_true", help="do not start from the network that the bundle has")
-    p.add_argument("--shares", metavar="SHARE,...", help="how far to go towards the network's picture (0..1)")
+    p.add_argument(
+        "--shares", metavar="SHARE,...", help="how far to go to the network's picture (default: kept)"
+    )
     p.add_argument(
         "--round-at", metavar="PERCENT,...", help="for each quality, where residuals round up (50..100)"
     )
@@ -296,7 +298,8 @@ def main(argv: list[str] | None = None) -> int:
     bundle = Bundle.load(args.bundle)
     plans = parse_plans(args.plan, bundle.codec.qualities)
     bases = parse_bases(args.bases, plans)
-    shares = parse_shares(args.shares, bundle.codec.qualities)
+    old = {k: v for k, v in bundle.manifest.get("refinement", {}).items() if k == "shares"}
+    shares = parse_shares(args.shares, bundle.codec.qualities) or old
     rounding = parse_rounding(args.round_at, bundle.codec.qualities)
     perceptual = AlexDistance(args.metric_weights)
     config = load_config(args.config or Path(__file__).parent / "configs" / "compact.toml")

@@ -131,7 +131,10 @@ def test_without_its_network_the_bundle_is_refused(run, tmp_path):
         Decoder(Bundle.load(tmp_path / "b"), "cpu")
 
 
-@pytest.mark.parametrize("shares", ["[0.5]", "[0, 0, 0, 0, 0, 0, 0, 2]", '["a", 0, 0, 0, 0, 0, 0, 0]', "0.5"])
+@pytest.mark.parametrize(
+    "shares",
+    ["[0.5]", "[true, 0, 0, 0, 0, 0, 0, 0]", "[0, 0, 0, 0, 0, 0, 0, 2]", '["a", 0, 0, 0, 0, 0, 0, 0]', "0.5"],
+)
 def test_shares_that_make_no_sense_are_refused(run, tmp_path, shares):
     shutil.copytree(run / "run" / "bundle", tmp_path / "b")
     manifest = tmp_path / "b" / "manifest.toml"
@@ -227,6 +230,23 @@ def test_bases_are_all_that_are_lower_unless_said():
 def test_rounding_is_the_bundles_array():
     assert parse_rounding(None, 2) == {}
     assert parse_rounding("62,50", 2)["round_at"].tolist() == [62, 50]
+
+
+def test_refining_anew_keeps_the_shares(run, tmp_path):
+    arguments = [
+        "--bundle",
+        str(run / "run" / "bundle"),
+        "--synthetic",
+        "2",
+        "--out",
+        str(tmp_path / "again"),
+    ]
+    arguments += ["--metric-weights", str(run / "weights"), "--config", str(run / "config.toml")]
+    arguments += ["--batches", "2", "--minutes", "0.01", "--plan", "7:5:0.01", "--device", "cpu"]
+    assert main(arguments) == 0
+    again = Bundle.load(tmp_path / "again" / "bundle")
+    old = Bundle.load(run / "run" / "bundle")
+    assert again.manifest["refinement"]["shares"] == old.manifest["refinement"]["shares"]
 
 
 def test_a_refined_bundle_can_be_refined_anew(run, tmp_path):
