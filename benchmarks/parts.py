@@ -82,7 +82,7 @@ PARTS = (
         "rd-128x256",
         "rd",
         ("--data", _TEST, "--protocol", "128x256", "--codecs", "mdic,mdic-noside,av1", *_FILES),
-        10.5,
+        10,
     ),
     Part("rd-128x256-all", "rd", ("--data", _TEST, "--protocol", "128x256", "--every", "9", *_FILES), 2),
     Part(
@@ -95,7 +95,7 @@ PARTS = (
         "rd-full",
         "rd",
         ("--data", _TEST, "--protocol", "full", "--every", "9", "--codecs", "mdic,mdic-noside,av1", *_FILES),
-        15,
+        13,
     ),
     Part(
         "geometry",
@@ -134,7 +134,7 @@ PARTS = (
         "robust",
         "robust",
         ("--data", _TEST, "--every", "6", *_FILES),
-        8.5,
+        11,
         pictures=("side.png", "stale.png", "wrong.png"),
     ),
     Part(

@@ -19,6 +19,7 @@ from torch import Tensor
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
 from cloud.models.codec import Codec, Decoded, ModelConfig
 from cloud.models.refiner import SHARE, Refiner, intervals
+from cloud.restoration.network import Restorer, load_restorer, restore
 from cloud.text.captioner import Captioner, TaggerCaptioner
 from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
@@ -49,6 +50,7 @@ class DecodeRequest:
         stream, frame: seed of the sampler's noise.
         steps: denoising steps; None takes the bundle's own number.
         caption: what the side view shows, in words of the vocabulary (cloud.text); None asks the tagger.
+        side_lossy: a lossy codec has been over `side`: its traces are taken out first (cloud.restoration).
     """
 
     packet: bytes
@@ -60,6 +62,7 @@ class DecodeRequest:
     frame: int = 0
     steps: int | None = None
     caption: str | None = None
+    side_lossy: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,7 @@ class DecodedFrame:
         warped: (H, W, 3) uint8, the side view moved onto the main one.
         caption: what was taken for text, in words; empty where the bundle uses none or nothing was recognised.
         ms: milliseconds per stage: entropy, network, total (network and total of the whole batch).
+        side_restored: the side view was lossy, and its codec's traces were taken out first.
         side_refused: the side view shows another place and was left out; the mask is 0.
     """
 
@@ -83,6 +87,7 @@ class DecodedFrame:
     ms: dict[str, float]
     caption: str = ""
     side_refused: bool = False
+    side_restored: bool = False
 
 
 class Coded(NamedTuple):
@@ -107,6 +112,7 @@ class Decoder:
         device: str = "auto",
         threads: int | None = None,
         captioner: Captioner | None = None,
+        restores: bool = True,
     ) -> None:
         """Load the bundle's networks.
 
@@ -115,6 +121,7 @@ class Decoder:
             device: "auto", "cpu" or "cuda".
             threads: torch's intra-op threads on the CPU; None leaves them as they are.
             captioner: names what the side view shows; None takes the bundled tagger.
+            restores: take the codec's traces out of lossy side views, with the restorer that is beside the bundles.
 
         Raises:
             BundleCorrupt: if a file is damaged or does not fit the manifest.
@@ -143,6 +150,7 @@ class Decoder:
         self.model = model.eval().requires_grad_(False)
         self.refiner = self._refiner() if self.codec.refinement is not None else None
         self.captioner = (captioner or TaggerCaptioner()) if self.config.text else None
+        self.restorer: Restorer | None = load_restorer(device=self.device) if restores else None
 
     def _refiner(self) -> Refiner:
         """Load the network behind the refinement's intervals."""
@@ -202,7 +210,7 @@ class Decoder:
         y_hat = torch.from_numpy(np.stack([one.y_hat for one in coded])).to(self.device)
         quality = torch.tensor([one.latents for one in coded], device=self.device)
         rows, columns = y_hat.shape[2] * 16, y_hat.shape[3] * 16
-        sides = [side_information(request) for request in requests]
+        sides = [self._side(request) for request in requests]
         present = torch.tensor([float(side is not None) for side in sides], device=self.device)
         side = torch.cat([self._image(s, height, width, rows, columns) for s in sides])
         shape = (self.config.diffusion_channels, rows // 8, columns // 8)
@@ -243,6 +251,7 @@ class Decoder:
                 dict(ms),
                 "" if refused[i] else tags[i].caption(),
                 bool(refused[i]),
+                self._restores(requests[i]),
             )
             for i in range(len(requests))
         ]
@@ -265,6 +274,16 @@ class Decoder:
             self.shares[[one.quality for one in coded]].view(-1, 1, 1, 1),
         )
         return refined
+
+    def _side(self, request: DecodeRequest) -> NDArray[np.uint8] | None:
+        """Return the view to decode with, a lossy side view restored."""
+        view = side_information(request)
+        if self.restorer is None or view is None or not self._restores(request):
+            return view
+        return restore(self.restorer, view)
+
+    def _restores(self, request: DecodeRequest) -> bool:
+        return self.restorer is not None and request.side is not None and request.side_lossy
 
     def _tags(self, request: DecodeRequest, view: NDArray[np.uint8] | None) -> Tags:
         """Return the text of a request: its caption, else what the captioner sees in the side view."""

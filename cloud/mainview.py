@@ -236,6 +236,7 @@ class MainView:
             packet=entry.frame.packet,
             facts=entry.facts,
             side=None if paired.side is None else paired.side.image,
+            side_lossy=paired.side is not None and paired.side.lossy,
             stream=self._vehicle,
             frame=entry.frame.seq,
             steps=self._rooms.steps,

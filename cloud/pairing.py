@@ -18,7 +18,7 @@ memory of the decoder want them so; a frame that waits holds up those behind it,
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from cloud.skew import ClockSkew
@@ -54,10 +54,17 @@ class PairingLimits:
 
 @dataclass(frozen=True, eq=False)
 class SideView:
-    """Hold one decoded side view: capture time in ns and (H, W, 3) uint8 RGB."""
+    """Hold one decoded side view.
+
+    Attributes:
+        capture_ns: when it was taken.
+        image: (H, W, 3) uint8 RGB.
+        lossy: it went through a lossy codec, whose traces can be taken out (cloud.restoration).
+    """
 
     capture_ns: int
     image: RgbImage
+    lossy: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +145,7 @@ class Pairer(Generic[Main]):
     def add_side(self, side: SideView) -> None:
         """Take a side view and forget the oldest ones beyond the limits."""
         if self._skew.ns:
-            side = SideView(side.capture_ns + self._skew.ns, side.image)
+            side = replace(side, capture_ns=side.capture_ns + self._skew.ns)
         self.late_sides += any(self._near(t, side.capture_ns) for t in self._unmet)
         if self._sides and side.capture_ns < self._sides[-1].capture_ns:
             if self._sides[-1].capture_ns - side.capture_ns > self.limits.max_stale_ns:

@@ -111,7 +111,9 @@ class SyntheticScenes:
         def read() -> Sample:
             frame = self._street.frame(number)
             side, size = self._side.code(PROTOCOLS[PROTOCOL](frame.side))
-            return Sample(f"{SYNTHETIC}/{number:06d}", frame.main, side, size, frame.main, frame.side)
+            return Sample(
+                f"{SYNTHETIC}/{number:06d}", frame.main, side, size, frame.main, frame.side, self._side.lossy
+            )
 
         return read
 

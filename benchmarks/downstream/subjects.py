@@ -43,7 +43,7 @@ class Candidate:
 def candidates(sample: Sample, ours: Ours, qualities: Sequence[int]) -> list[Candidate]:
     """Return every picture of one pair."""
     found = []
-    pictures = ours.code(sample.main, sample.side, qualities)
+    pictures = ours.code(sample.main, sample.side, qualities, sample.side_lossy)
     for p in pictures:
         subject = Subject(Ours.name, Ours.label, "ours", p.quality)
         found.append(Candidate(subject, p.image, p.packet_bytes, {"mask_mean": float(p.mask.mean())}))

@@ -81,10 +81,11 @@ def measure(
     assert sample.side is not None  # main() refuses to run without one
     oracle = oracle_truth(sample, protocol)
     truth = ground_truth.truth(sample, protocol) if ground_truth else None
-    prior = ours.prior(sample.side)
-    pictures = ours.code(sample.main, sample.side, qualities)
-    warps = [monocular_warp(sample.side, prior), *(picture.warped for picture in pictures)]
-    above = ceilings(sample.side, oracle) if with_ceilings else []
+    side = ours.seen(sample.side, sample.side_lossy)  # the ceilings' too: what can be moved is what is seen
+    prior = ours.prior(side)
+    pictures = ours.code(sample.main, side, qualities)
+    warps = [monocular_warp(side, prior), *(picture.warped for picture in pictures)]
+    above = ceilings(side, oracle) if with_ceilings else []
     warps += [ceiling.warped for ceiling in above]
     warps.append(PROTOCOLS[protocol](oracle_warp(sample.whole_main, sample.whole_side)))
     judged = judge.measure(sample.main, warps)

@@ -71,12 +71,21 @@ class Ours:
         about = {"name": loaded.name, "id": loaded.hex, "qualities": loaded.codec.qualities, "steps": steps}
         return cls(Encoder(loaded), Decoder(loaded, device=device), DecodeRequest, steps), about
 
-    def code(self, main: RgbImage, side: RgbImage | None, qualities: Sequence[int]) -> list[OurPicture]:
-        """Return (H, W, 3) uint8 RGB `main` at each quality; `side` None decodes without it."""
+    def code(
+        self, main: RgbImage, side: RgbImage | None, qualities: Sequence[int], lossy: bool = False
+    ) -> list[OurPicture]:
+        """Return (H, W, 3) uint8 RGB `main` at each quality; `side` None decodes without it, a `lossy` one restored."""
         height, width = main.shape[:2]
         encoded = [self._encoder.encode(main, quality) for quality in qualities]
         requests = [
-            self._request(packet=frame.packet, height=height, width=width, side=side, steps=self._steps)
+            self._request(
+                packet=frame.packet,
+                height=height,
+                width=width,
+                side=side,
+                steps=self._steps,
+                side_lossy=lossy,
+            )
             for frame in encoded
         ]
         # One at a time, as `mdic-cloud decode` does: times are a frame's own; a batch may round otherwise.
@@ -96,6 +105,14 @@ class Ours:
             )
             for quality, frame, rebuilt in zip(qualities, encoded, decoded, strict=True)
         ]
+
+    def seen(self, side: RgbImage, lossy: bool) -> RgbImage:
+        """Return the side view as the decoder's networks see it: a lossy one restored."""
+        if not lossy or self._decoder.restorer is None:
+            return side
+        from cloud.restoration.network import restore
+
+        return restore(self._decoder.restorer, side)
 
     def prior(self, side: RgbImage) -> NDArray[np.float32]:
         """Return the disparity guessed from the side view alone, (H, W) float32 pixels: it costs no bits."""

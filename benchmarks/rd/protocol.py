@@ -56,6 +56,7 @@ class Sample:
         side_bytes: what the side view cost, 0 when there is none.
         whole_main: (H, W, 3) uint8 RGB before the cut.
         whole_side: (H, W, 3) uint8 RGB before the cut, untouched by any codec: for the oracle control.
+        side_lossy: the side view went through a lossy codec, and the decoder knows.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Sample:
     side_bytes: int
     whole_main: RgbImage
     whole_side: RgbImage
+    side_lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class SideView:
 
     def __str__(self) -> str:
         return f"jpeg:{self.quality}" if self.kind == "jpeg" else self.kind
+
+    @property
+    def lossy(self) -> bool:
+        """Tell whether the codec loses anything."""
+        return self.kind == "jpeg"
 
     def code(self, side: RgbImage) -> tuple[RgbImage | None, int]:
         """Return the side view after its codec and the bytes it took (whole file)."""
@@ -148,4 +155,5 @@ class Samples:
         if frame.main.shape != frame.side.shape:
             raise DatasetError(name, f"views of different size: {frame.main.shape} and {frame.side.shape}")
         side, side_bytes = self._side.code(self._cut(frame.side))
-        return Sample(name, self._cut(frame.main), side, side_bytes, frame.main, frame.side)
+        lossy = self._side.lossy
+        return Sample(name, self._cut(frame.main), side, side_bytes, frame.main, frame.side, lossy)

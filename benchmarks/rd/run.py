@@ -190,7 +190,7 @@ def _produce(sample: Sample, protocol: str, plan: Plan, ours: Ours | None) -> li
     produced = []
     if ours is not None:
         if plan.qualities and sample.side is not None:
-            pictures = ours.code(sample.main, sample.side, plan.qualities)
+            pictures = ours.code(sample.main, sample.side, plan.qualities, sample.side_lossy)
             produced += [_ours(picture, Ours.name, Ours.label, uses_side=True) for picture in pictures]
         if plan.qualities_noside:
             pictures = ours.code(sample.main, None, plan.qualities_noside)
@@ -198,7 +198,8 @@ def _produce(sample: Sample, protocol: str, plan: Plan, ours: Ours | None) -> li
     found = controls(sample, protocol)
     if ours is not None and sample.side is not None:
         oracle = found.pop("oracle-warp")  # the ceiling stays last
-        found["monocular-warp"] = (monocular_warp(sample.side, ours.prior(sample.side)), 0, "")
+        seen = ours.seen(sample.side, sample.side_lossy)
+        found["monocular-warp"] = (monocular_warp(seen, ours.prior(seen)), 0, "")
         found["oracle-warp"] = oracle
     for name, (image, payload, note) in found.items():
         extra = {"note": note} if note else {}

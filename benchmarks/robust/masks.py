@@ -64,7 +64,7 @@ def tiles(world: World, place: Place, probe: Probe, quality: int) -> list[Tile]:
         if view is None:
             shown.append(Tile(caption, None))
             continue
-        frame = probe.decode(packet, shape, view)
+        frame = probe.decode(packet, shape, view, lossy=view is lossy_view)
         shown.append(Tile(f"{caption}: {_seen(frame.mask)}", overlay(frame.image, frame.mask)))
     return shown
 

@@ -57,6 +57,7 @@ class Probe:
         steps: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
+        lossy: bool = False,
     ) -> Any:
         """Return the `DecodedFrame` of a packet.
 
@@ -66,11 +67,12 @@ class Probe:
             side: the side view as the decoder has it, None without.
             steps: denoising steps; None is the bundle's own number.
             threshold: where the mask is cut (θ); None is the bundle's own.
+            lossy: the side view went through a lossy codec; the decoder restores it.
             caption: handed to the decoder where given; None leaves the text to it.
         """
         more = {} if caption is None else {"caption": caption}
         request = self._request(
-            packet=packet, height=shape[0], width=shape[1], side=side, steps=steps, **more
+            packet=packet, height=shape[0], width=shape[1], side=side, steps=steps, side_lossy=lossy, **more
         )
         with self._cut_at(threshold):
             return self._decoder.decode(request)

@@ -129,7 +129,9 @@ def measure(
         for quality in qualities:
             size, mask = c.control_bytes, None
             if c.picture is None:
-                frame = probe.decode(packets[quality], shape, c.side, c.steps, c.threshold, c.caption)
+                frame = probe.decode(
+                    packets[quality], shape, c.side, c.steps, c.threshold, c.caption, c.lossy
+                )
                 size, mask = len(packets[quality]), float(frame.mask.mean())
             pictures.append(frame.image if c.picture is None else c.picture)
             row: Row = {"condition": c.key, "label": c.label, "quality": quality}
@@ -206,7 +208,7 @@ def code_digest(root: Path) -> str:
     """Return 16 digits that change with the code that decodes: old rows must not stand beside new ones."""
     files = [root / "cloud" / "decoder.py"]
     files += [root / "benchmarks" / "robust" / name for name in ("scenes.py", "sidecodecs.py", "sweeps.py")]
-    for folder in ("cloud/models", "cloud/diffusion", "cloud/text"):
+    for folder in ("cloud/models", "cloud/diffusion", "cloud/restoration", "cloud/text"):
         files += sorted((root / folder).rglob("*.py"))
     digest = hashlib.sha256()
     for file in files:

@@ -23,6 +23,9 @@ APART = 20
 WRONG_CAPTION = "a person on a bicycle on the left, a wall, a fence and a traffic light on the right"
 KEYWORDS = ("car", "tree", "building", "person")
 
+UNRESTORED = ("jpeg:95", "jpeg:50", "jpeg:10", "hevc:14", "hevc:34", "hevc:46")
+"""Rungs that are decoded once more without the restorer (`--no-restore`)."""
+
 LOSSLESS, NONE, COPIED, SHIFTED = "lossless", "none", "side-copied", "best-shift"
 
 
@@ -34,6 +37,7 @@ class Condition:
         key: its name in files.
         label: its name for readers.
         side: the side view as the decoder has it; None without.
+        lossy: the side view went through a lossy codec, and the decoder knows.
         side_bytes: payload of that side view, None where it is not counted.
         steps, threshold, caption: as in `Probe.decode`.
         picture: a control: this picture is judged in place of a decoded one, at `control_bytes`.
@@ -52,6 +56,7 @@ class Condition:
     control_bytes: int = 0
     x: float | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,17 @@ def base(world: World, place: Place) -> list[Condition]:
 
 
 def side(world: World, place: Place) -> list[Condition]:
-    """Return the side view after every rung of the lossy codecs."""
+    """Return the side view after every rung of the lossy codecs, restored; of some also as the codec left it."""
     del world
     found = []
     for rung in ladder():
         picture, size = rung.code(place.side)
         bpp = size * 8 / (picture.shape[0] * picture.shape[1])
-        found.append(Condition(rung.key, f"side view {rung.label}", picture, size, x=bpp))
+        found.append(Condition(rung.key, f"side view {rung.label}", picture, size, x=bpp, lossy=True))
+        if rung.key in UNRESTORED:
+            found.append(
+                Condition(f"{rung.key}:plain", f"side view {rung.label}, not restored", picture, size)
+            )
     return found
 
 

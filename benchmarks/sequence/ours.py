@@ -24,6 +24,7 @@ _CODE = (
     "cloud/temporal",
     "cloud/text",
     "cloud/models",
+    "cloud/restoration",
     "cloud/diffusion",
     "edge/encoder.py",
 )
@@ -97,7 +98,7 @@ class SequenceCoder:
         Args:
             packet: the frame's packet.
             frame: its number in the drive.
-            side: (H, W, 3) uint8 RGB, the side view as it arrived; the frame has its size.
+            side: (H, W, 3) uint8 RGB, the side view as it arrived through its lossy codec; the frame has its size.
         """
         height, width = side.shape[:2]
         request = self._request(
@@ -108,6 +109,7 @@ class SequenceCoder:
             stream=STREAM,
             frame=frame,
             steps=self._steps,
+            side_lossy=True,
         )
         decoded = self._decoder.decode(request)
         return Rebuilt(decoded.image, decoded.mask, decoded.disparity, dict(decoded.ms))

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from cloud.commands.device import add_restore_option, open_decoder
+from cloud.sideinfo.imageheader import image_is_lossy
 from cloud.sinks.images import png_bytes, write_atomic
 from cloud.temporal.stream import TemporalFusion
 from cloud.text.vocabulary import Tags
@@ -78,6 +80,7 @@ def add_parser(commands: Any) -> None:
         metavar="TEXT",
         help='what the side view shows, such as "car left, tree right" (default: the bundled tagger looks)',
     )
+    add_restore_option(parser)
     parser.add_argument("--steps", type=int, metavar="N", help="diffusion steps (default: the bundle's)")
     parser.add_argument("--bundle", metavar="NAME|PATH", help="model bundle (default: the one shipped)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -101,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"--caption: words that mean nothing here: {', '.join(ignored)}", file=sys.stderr, flush=True)
     tasks = plan(options.input, options.output, options.side, options.previous)
     bundle = Bundle.load(options.bundle)
-    decoder = _Lazy(lambda: _open(bundle, options.device))
+    decoder = _Lazy(lambda: open_decoder(bundle, options.device, options.restore))
     fusion = TemporalFusion() if options.temporal else None
     numbers = frame_numbers([task.source.stem for task in tasks])
     failed = 0
@@ -190,8 +193,8 @@ def decode_file(
     container = Container.parse(data, expected_bundle=bundle_id)
     container.parse_packet()
     facts = container.session
-    side = None if task.side is None else read_image(task.side, facts.height, facts.width)
-    previous = None if task.previous is None else read_image(task.previous, facts.height, facts.width)
+    side, lossy = (None, False) if task.side is None else read_image(task.side, facts.height, facts.width)
+    previous = None if task.previous is None else read_image(task.previous, facts.height, facts.width)[0]
     read_ms = (time.perf_counter() - started) * 1000
     frame = decoder().decode(
         DecodeRequest(
@@ -204,6 +207,7 @@ def decode_file(
             frame=crc32c(container.packet),
             steps=steps,
             caption=caption,
+            side_lossy=lossy,
         )
     )
     if fusion is not None:
@@ -225,6 +229,7 @@ def decode_file(
         "height": facts.height,
         "width": facts.width,
         "side": (SideState.MISSING if side is None else SideState.EXACT).value,
+        "side_restored": frame.side_restored,
         "side_refused": frame.side_refused,
         "temporal": 0.0 if fusion is None else round(fusion.share, 4),
         "ms": {
@@ -235,16 +240,17 @@ def decode_file(
     }
 
 
-def read_image(path: Path, height: int, width: int) -> RgbImage:
-    """Return the (height, width, 3) uint8 RGB image in a file.
+def read_image(path: Path, height: int, width: int) -> tuple[RgbImage, bool]:
+    """Return the (height, width, 3) uint8 RGB image in a file, and whether a lossy codec wrote it.
 
     Raises:
         ImageUnreadable: it does not decode.
         FrameSizeError: it is of another size.
     """
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+        data = path.read_bytes()
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except (OSError, cv2.error) as error:
         raise ImageUnreadable(path, str(error)) from error
     if bgr is None:
@@ -254,7 +260,8 @@ def read_image(path: Path, height: int, width: int) -> RgbImage:
         raise FrameSizeError(
             got_height, got_width, f"{path} must be as large as the bitstream's frame, {height}x{width}"
         )
-    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    image = np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return image, image_is_lossy(data)
 
 
 class _Lazy:
@@ -268,12 +275,6 @@ class _Lazy:
         if self._made is None:
             self._made = self._make()
         return self._made
-
-
-def _open(bundle: Bundle, device: str) -> Decoder:
-    from cloud.commands.device import open_decoder
-
-    return open_decoder(bundle, device)
 
 
 def _read(path: Path) -> bytes:
@@ -303,7 +304,11 @@ def _progress(tasks: list[Task], quiet: bool) -> Iterator[Task]:
 
 
 def _line(report: dict[str, Any]) -> str:
-    side = "refused (it shows another place)" if report["side_refused"] else report["side"]
+    side = report["side"]
+    if report["side_refused"]:
+        side = "refused (it shows another place)"
+    elif report["side_restored"]:
+        side += ", restored"
     return (
         f"{report['output']}: {report['width']}x{report['height']}, {report['packet_bytes']} bytes "
         f"({report['bpp']:.4f} bpp), side view {side}, {report['ms'].get('total', 0):.0f} ms"

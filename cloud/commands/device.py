@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from common.bundle import Bundle
@@ -11,8 +12,18 @@ if TYPE_CHECKING:
     from cloud.decoder import Decoder
 
 
-def open_decoder(bundle: Bundle, device: str) -> Decoder:
-    """Return a decoder for `bundle` on "auto", "cpu" or "cuda".
+def add_restore_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--restore` and `--no-restore`."""
+    parser.add_argument(
+        "--restore",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="take the codec's traces out of JPEG, HEVC and lossy WebP side views first (default: on)",
+    )
+
+
+def open_decoder(bundle: Bundle, device: str, restores: bool = True) -> Decoder:
+    """Return a decoder for `bundle` on "auto", "cpu" or "cuda"; `restores` lossy side views.
 
     Raises:
         MissingDependency: torch or diffusers is not installed.
@@ -29,4 +40,4 @@ def open_decoder(bundle: Bundle, device: str) -> Decoder:
         raise
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: this machine has no CUDA device that torch can use")
-    return Decoder(bundle, device=device)
+    return Decoder(bundle, device=device, restores=restores)

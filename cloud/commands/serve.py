@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloud.commands.device import add_restore_option, open_decoder
 from cloud.engine.base import Engine
 from cloud.engine.null import NullEngine
 from cloud.pairing import PairingLimits
@@ -89,6 +90,7 @@ def add_parser(commands: Any) -> None:
         default=True,
         help="let the frame before help: steadier geometry, fewer painted places (default: on)",
     )
+    add_restore_option(parser)
     parser.add_argument(
         "--tolerance-ms", type=float, default=50.0, metavar="MS", help="largest distance of a pair"
     )
@@ -255,10 +257,9 @@ def _engine(options: argparse.Namespace, bundle: Bundle | None) -> Engine:
     """Open what `--engine` names."""
     if options.engine == "null" or bundle is None:
         return NullEngine()
-    from cloud.commands.device import open_decoder
     from cloud.engine.local import CPU_BATCH, GPU_BATCH, LocalEngine
 
-    decoder = open_decoder(bundle, options.device)
+    decoder = open_decoder(bundle, options.device, options.restore)
     default = CPU_BATCH if decoder.device.type == "cpu" else GPU_BATCH
     LOG.info("decoding with bundle %s %s on %s", bundle.name, bundle.hex, decoder.device)
     return LocalEngine(decoder, options.batch or default)

@@ -25,6 +25,7 @@ class EngineRequest:
         packet: the frame packet (proto/BITSTREAM.md).
         facts: bundle id and frame size of the session.
         side: (H, W, 3) uint8 RGB side view, or None.
+        side_lossy: the side view went through a lossy codec.
         previous: (H, W, 3) uint8 RGB, the frame rebuilt before this one, or None.
         stream: name of the stream; with `frame` it seeds the sampler.
         frame: number of the frame in its stream.
@@ -40,6 +41,7 @@ class EngineRequest:
     frame: int = 0
     steps: int | None = None
     capture_ns: int = 0
+    side_lossy: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,6 +97,7 @@ def _decode_request(request: EngineRequest) -> DecodeRequest:
         stream=request.stream,
         frame=request.frame,
         steps=request.steps,
+        side_lossy=request.side_lossy,
     )
 
 

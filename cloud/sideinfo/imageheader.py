@@ -81,18 +81,25 @@ def webp_size(data: bytes) -> tuple[int, int]:
     if data[20] & 0x02:
         raise CorruptPayload("side view: animated WebP")
     canvas = int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
+    image = _webp_image_size(data, _webp_image_at(data))
+    if image != canvas:
+        raise CorruptPayload(
+            f"side view: WebP canvas of {canvas[0]}x{canvas[1]} around an image of {image[0]}x{image[1]}"
+        )
+    return image
+
+
+def _webp_image_at(data: bytes) -> int:
+    """Return where the image's chunk begins."""
+    if data[12:16] != b"VP8X":
+        return 12
     at = 20 + int.from_bytes(data[16:20], "little")
     for _ in range(_MAX_WEBP_CHUNKS):
         if data[at : at + 4] not in _WEBP_PASSED:
             break
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8 + length + length % 2
-    image = _webp_image_size(data, at)
-    if image != canvas:
-        raise CorruptPayload(
-            f"side view: WebP canvas of {canvas[0]}x{canvas[1]} around an image of {image[0]}x{image[1]}"
-        )
-    return image
+    return at
 
 
 def _webp_image_size(data: bytes, at: int) -> tuple[int, int]:
@@ -110,6 +117,16 @@ def _webp_image_size(data: bytes, at: int) -> tuple[int, int]:
             raise CorruptPayload("side view: WebP lossy frame without its start code")
         return int.from_bytes(body[8:10], "little") & 0x3FFF, int.from_bytes(body[6:8], "little") & 0x3FFF
     raise CorruptPayload(f"side view: unknown WebP chunk {chunk!r}")
+
+
+def image_is_lossy(data: bytes) -> bool:
+    """Tell whether the bytes of a still image are JPEG or lossy WebP; anything else counts as lossless."""
+    if data[:3] == b"\xff\xd8\xff":
+        return True
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return False
+    at = _webp_image_at(data)
+    return data[at : at + 4] == b"VP8 "
 
 
 def hevc_sizes(data: bytes) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from cloud.pairing import SideView
-from cloud.sideinfo.imageheader import hevc_sizes, jpeg_size, webp_size
+from cloud.sideinfo.imageheader import hevc_sizes, image_is_lossy, jpeg_size, webp_size
 from common.errors import BitstreamError, CorruptPayload, FrameSizeError, MissingDependency
 from common.types import RgbImage, SideCodec
 
@@ -97,9 +97,8 @@ class ImageDecoder:
 
     def decode(self, packet: SidePacket) -> list[SideView]:
         """Return the one view of `packet`."""
-        return [
-            SideView(packet.capture_ns, decode_image(packet.data, self._size_of, self._height, self._width))
-        ]
+        image = decode_image(packet.data, self._size_of, self._height, self._width)
+        return [SideView(packet.capture_ns, image, image_is_lossy(packet.data))]
 
     def flush(self) -> list[SideView]:
         """Return nothing: images are never held back."""
@@ -190,7 +189,7 @@ class HevcDecoder:
             ) not in (0, self._width % 2):
                 _check_size((frame.height, frame.width), self._height, self._width)
             image = frame.to_ndarray(format="rgb24")[: self._height, : self._width]
-            views.append(SideView(capture_ns, np.ascontiguousarray(image)))
+            views.append(SideView(capture_ns, np.ascontiguousarray(image), lossy=True))
         return views
 
     def _open(self) -> Any:

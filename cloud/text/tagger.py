@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from cloud.models.blocks import conv
-from common.errors import BundleCorrupt, BundleNotFound, InputError
+from cloud.weights import load_network, save_network
+from common.errors import InputError
 
 from .vocabulary import OBJECTS, POSITIONS
 
@@ -28,7 +25,9 @@ OTHER = len(OBJECTS)
 _MIN_SIDE = 64
 _WIDTHS = (64, 1024)
 _GROUPS = 8
-WEIGHTS, FACTS = "tagger.safetensors", "tagger.json"
+NAME = "tagger"
+WEIGHTS, FACTS = f"{NAME}.safetensors", f"{NAME}.json"
+_ABOUT = {"classes": [*OBJECTS, "other"], "positions": list(POSITIONS)}
 
 
 class Tagged(NamedTuple):
@@ -156,17 +155,7 @@ def _coordinates(x: Tensor) -> Tensor:
 
 def save_tagger(tagger: Tagger, folder: Path, facts: dict[str, Any]) -> Path:
     """Write `tagger.safetensors` (float16) and, beside it, `tagger.json` with the classes, its SHA-256 and `facts`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data = save({k: v.detach().cpu().half().contiguous() for k, v in tagger.state_dict().items()})
-    path = folder / WEIGHTS
-    path.write_bytes(data)
-    about = {
-        "classes": [*OBJECTS, "other"],
-        "positions": list(POSITIONS),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    (folder / FACTS).write_text(json.dumps({**about, **facts}, indent=1) + "\n", "utf-8")
-    return path
+    return save_network(tagger, folder, NAME, {**_ABOUT, **facts})
 
 
 def load_tagger(folder: Path | None = None, device: str | torch.device = "cpu") -> Tagger:
@@ -180,20 +169,7 @@ def load_tagger(folder: Path | None = None, device: str | torch.device = "cpu") 
         BundleNotFound: a file is missing.
         BundleCorrupt: the weights are not what `tagger.json` says, or not a tagger's.
     """
-    place = resources.files("cloud.text") / "weights" if folder is None else folder
-    try:
-        data = (place / WEIGHTS).read_bytes()
-        text = (place / FACTS).read_text("utf-8")
-    except OSError as error:
-        raise BundleNotFound("tagger", [str(place)]) from error
     tagger = Tagger()
-    try:
-        facts = json.loads(text)
-        if facts["sha256"] != hashlib.sha256(data).hexdigest():
-            raise BundleCorrupt(WEIGHTS, f"its SHA-256 is not the one in {FACTS}")
-        if facts["classes"] != [*OBJECTS, "other"]:
-            raise BundleCorrupt(FACTS, "it names other classes than this program knows")
-        tagger.load_state_dict({k: v.float() for k, v in load(data).items()})
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise BundleCorrupt(WEIGHTS, str(error)) from error
-    return tagger.to(device).eval().requires_grad_(False)
+    place = resources.files("cloud.text") / "weights" if folder is None else folder
+    load_network(tagger, place, NAME, device, {"classes": _ABOUT["classes"]})
+    return tagger

@@ -31,6 +31,7 @@ class FakeFrame:
     warped: NDArray[np.uint8]
     ms: dict[str, float] = field(default_factory=dict)
     side_refused: bool = False
+    side_restored: bool = False
 
 
 class FakeDecoder:
@@ -39,6 +40,12 @@ class FakeDecoder:
     def __init__(self, seconds: float = 0.0, gate: threading.Event | None = None) -> None:
         self.seconds, self.gate = seconds, gate
         self.batches: list[list[tuple[str, int]]] = []
+        self.restores = True
+
+    def opened(self, _bundle: object, _device: str, restores: bool = True) -> FakeDecoder:
+        """Stand in for `open_decoder`."""
+        self.restores = restores
+        return self
 
     def decode(self, request) -> FakeFrame:  # type: ignore[no-untyped-def]
         return self.decode_batch([request])[0]
@@ -63,4 +70,5 @@ class FakeDecoder:
         image[..., 1] = 255 if request.side is None else request.side[0, 0, 0]
         image[..., 2] = request.steps or 0
         plane = np.zeros(shape, np.float32)
-        return FakeFrame(image, plane, plane, image, {"total": 1.0})
+        restored = self.restores and getattr(request, "side_lossy", False)
+        return FakeFrame(image, plane, plane, image, {"total": 1.0}, side_restored=restored)

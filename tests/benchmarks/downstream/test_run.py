@@ -31,7 +31,7 @@ class FakeOurs:
     def __init__(self):
         self.coded = 0
 
-    def code(self, main, side, qualities):
+    def code(self, main, side, qualities, lossy=False):
         self.coded += 1
         noise = np.random.default_rng(0).normal(0, 1, main.shape)
         return [Picture(q, np.clip(main + (30 - 9 * q) * noise, 0, 255).astype(np.uint8)) for q in qualities]

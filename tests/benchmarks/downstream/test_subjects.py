@@ -15,7 +15,7 @@ class Picture:
 
 
 class FakeOurs:
-    def code(self, main, side, qualities):
+    def code(self, main, side, qualities, lossy=False):
         return [Picture(q, 30 + 1000 * q, main) for q in qualities]
 
 

@@ -18,6 +18,7 @@ class Request:
     width: int
     side: Any
     steps: Any = None
+    side_lossy: bool = False
     fields: dict = field(default_factory=dict)
 
 
@@ -55,6 +56,8 @@ def test_packets_are_what_is_decoded_and_counted():
     assert decoder.requests[0].side is side
     assert [(p.payload_bytes, p.information_bits) for p in pictures] == [(7, 48.0), (22, 171.0)]
     assert pictures[0].disparity.max() == 7 and pictures[0].warped.shape == main.shape
+    ours.code(main, side, (1,), lossy=True)
+    assert [r.side_lossy for r in decoder.requests] == [False, False, True]
     alone = ours.code(main, None, (1,))
     assert alone[0].mask.max() == 0
 

@@ -20,7 +20,7 @@ class FakeOurs(Ours):
     def __init__(self):
         self.calls = []
 
-    def code(self, main, side, qualities):
+    def code(self, main, side, qualities, lossy=False):
         self.calls.append((side is not None, tuple(qualities)))
         rng = np.random.default_rng(0)
         noise = rng.normal(0, 1, main.shape)

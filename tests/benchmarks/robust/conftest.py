@@ -25,6 +25,7 @@ class Request:
     width: int
     side: Any
     steps: Any = None
+    side_lossy: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class CaptionedRequest:
     width: int
     side: Any
     steps: Any = None
+    side_lossy: bool = False
     caption: Any = None
 
 

@@ -26,6 +26,18 @@ def test_the_references_are_with_without_and_for_nothing(world):
     assert shifted.control_bytes == 1 and shifted.extra["shift_px"] == 7
 
 
+def test_lossy_views_are_restored_and_some_also_are_not(world):
+    pytest.importorskip("av", reason="HEVC needs PyAV")
+    found = {c.key: c for c in sweeps.side(world, world.places[0])}
+    plain = {key for key in found if key.endswith(":plain")}
+    assert plain == {f"{key}:plain" for key in sweeps.UNRESTORED}
+    assert all(c.lossy == (key not in plain) for key, c in found.items())
+    for key in plain:
+        restored = found[key.removesuffix(":plain")]
+        np.testing.assert_array_equal(found[key].side, restored.side)
+        assert found[key].side_bytes == restored.side_bytes and found[key].x is None  # no point of a curve
+
+
 def test_stale_views_or_nothing(world):
     found = sweeps.stale(world, place(world, "seq_a/000006"))
     assert [c.key for c in found] == ["stale:1", "stale:2", "stale:5"] and [c.x for c in found] == [1, 2, 5]

@@ -39,7 +39,7 @@ class Bundle:
 @pytest.fixture(autouse=True)
 def decoder(monkeypatch: pytest.MonkeyPatch) -> FakeDecoder:
     fake = FakeDecoder()
-    monkeypatch.setattr(decode, "_open", lambda *_: fake)
+    monkeypatch.setattr(decode, "open_decoder", fake.opened)
     monkeypatch.setattr(decode.Bundle, "load", lambda _: Bundle())
     return fake
 
@@ -91,6 +91,28 @@ def test_a_side_view_that_the_decoder_refused_is_told(tmp_path: Path, decoder: F
     side.write_bytes(coded(picture(50), ".png"))
     assert main(["decode", str(source), str(tmp_path / "a.png"), "--side", str(side)]) == 0
     assert "side view refused (it shows another place)" in capsys.readouterr().out
+
+
+def test_a_lossy_side_view_is_restored_unless_not_wanted(tmp_path: Path, capsys) -> None:
+    source = write(tmp_path / "a.mdic")
+    (tmp_path / "side.jpg").write_bytes(coded(picture(50), ".jpg"))
+    (tmp_path / "side.png").write_bytes(coded(picture(50), ".png"))
+    found = []
+    for side, *more in (("side.jpg",), ("side.jpg", "--no-restore"), ("side.png",)):
+        command = [
+            "decode",
+            str(source),
+            str(tmp_path / "a.png"),
+            "--side",
+            str(tmp_path / side),
+            "--json",
+            *more,
+        ]
+        assert main(command) == 0
+        found.append(json.loads(capsys.readouterr().out)["side_restored"])
+    assert found == [True, False, False]
+    assert main(["decode", str(source), str(tmp_path / "a.png"), "--side", str(tmp_path / "side.jpg")]) == 0
+    assert "side view exact, restored" in capsys.readouterr().out
 
 
 def test_the_seed_depends_on_the_packet_alone(tmp_path: Path, decoder: FakeDecoder) -> None:

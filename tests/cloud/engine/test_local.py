@@ -79,11 +79,18 @@ def test_requests_become_those_of_the_real_decoder() -> None:
         engine = LocalEngine(spy)  # type: ignore[arg-type]
         assert engine.wants_previous
         side, previous = np.zeros((2, 64, 96, 3), np.uint8)
-        await engine.decode([EngineRequest(packet_of(b"x"), FACTS, side, previous, "car", 9, 3)])
+        await engine.decode(
+            [EngineRequest(packet_of(b"x"), FACTS, side, previous, "car", 9, 3, side_lossy=True)]
+        )
         (made,) = spy.requests
         assert isinstance(made, DecodeRequest)
         assert (made.height, made.width, made.stream, made.frame, made.steps) == (64, 96, "car", 9, 3)
-        assert made.side is side and made.previous is previous and made.packet == packet_of(b"x")
+        assert (
+            made.side is side
+            and made.side_lossy
+            and made.previous is previous
+            and made.packet == packet_of(b"x")
+        )
         await engine.close()
 
     go(check())

@@ -12,7 +12,7 @@ from fake_edge import hevc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.sideinfo.imageheader import hevc_sizes, jpeg_size, webp_size
+from cloud.sideinfo.imageheader import hevc_sizes, image_is_lossy, jpeg_size, webp_size
 from common.errors import BitstreamError, CorruptPayload, Truncated
 
 SIZES = [(64, 64), (65, 127), (375, 1242), (4096, 64)]
@@ -54,6 +54,13 @@ def test_size_of_an_extended_webp_and_refusal_of_an_animated_one(quality: int) -
         webp_size(extended(0, b""))
     with pytest.raises(CorruptPayload, match="ICCP"):
         webp_size(extended(0, chunk(b"ICCP", b"") * 20 + image))
+
+
+def test_which_images_are_lossy() -> None:
+    lossless, lossy = (coded(".webp", 64, 96, cv2.IMWRITE_WEBP_QUALITY, quality) for quality in (101, 50))
+    profiled = extended(0, chunk(b"ICCP", bytes(5)) + lossy[12:])
+    assert image_is_lossy(coded(".jpg", 64, 96)) and image_is_lossy(lossy) and image_is_lossy(profiled)
+    assert not any(map(image_is_lossy, (lossless, coded(".png", 64, 96), b"", b"RIFF", b"RIFF1234WEBPVP8X")))
 
 
 def test_a_webp_image_larger_than_its_canvas_is_refused() -> None:

@@ -27,14 +27,14 @@ def gradient(height: int = 64, width: int = 96) -> np.ndarray:
 def test_webp_lossless_gives_the_same_pixels() -> None:
     image = gradient()
     (view,) = open_side_decoder(SideCodec.WEBP_LOSSLESS, 64, 96).decode(SidePacket(0, 77, coded(image)))
-    assert view.capture_ns == 77 and np.array_equal(view.image, image)
+    assert view.capture_ns == 77 and np.array_equal(view.image, image) and not view.lossy
     assert view.image.flags.c_contiguous
 
 
 def test_jpeg_gives_nearly_the_same_pixels() -> None:
     image = gradient()
     (view,) = open_side_decoder(SideCodec.JPEG, 64, 96).decode(SidePacket(0, 0, coded(image, ".jpg")))
-    assert np.abs(view.image.astype(int) - image).mean() < 3
+    assert np.abs(view.image.astype(int) - image).mean() < 3 and view.lossy
 
 
 def test_jpeg_orientation_is_ignored() -> None:
@@ -57,7 +57,7 @@ def test_hevc_gives_each_picture_at_once_and_in_the_announced_size(height: int, 
     decoder = open_side_decoder(SideCodec.HEVC, height, width)
     for frame in hevc(4, height, width):
         (view,) = decoder.decode(packet(frame))
-        assert view.capture_ns == frame.seq * STEP_NS
+        assert view.capture_ns == frame.seq * STEP_NS and view.lossy
         assert view.image.shape == (height, width, 3)
         assert abs(float(view.image.mean()) - frame.seq * 20) < 3
     assert decoder.flush() == []

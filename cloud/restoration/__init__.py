@@ -1,0 +1,1 @@
+"""Repair of side views that a lossy codec has damaged."""
