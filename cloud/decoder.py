@@ -156,8 +156,7 @@ class Decoder:
         """Load the network behind the refinement's intervals."""
         path = self.bundle.file("refiner.safetensors")
         try:
-            refiner = Refiner()
-            refiner.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+            refiner = Refiner.of(load_file(path))
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
             raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
         self.shares = torch.tensor(_shares(self.bundle, self.codec.qualities), device=self.device)

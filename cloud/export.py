@@ -262,6 +262,34 @@ def load_model(checkpoint: Path) -> tuple[Codec, dict[str, Any]]:
     return model, facts
 
 
+def _with_tables(bundle: Bundle, refiner: dict[str, Tensor], tables: str | None) -> Bundle:
+    """Give a bundle its refiner and the refinement tables of another; return it opened."""
+    source = Bundle.load(tables)
+    arrays = {
+        k: v
+        for k, v in load_arrays(source.file(ENTROPY)).items()
+        if k.startswith("refine_") or k == "round_at"
+    }
+    if not arrays:
+        raise UsageError(f"bundle {source.name} has no refinement: give --tables one that has")
+    facts = {k: v for k, v in source.manifest.get("refinement", {}).items() if k in ("plan", "shares")}
+    folder = bundle.path.with_name(bundle.path.name + ".partial")
+    add_refinement(
+        bundle, folder, arrays, refiner, facts | {"note": "the refiner was trained with the codec"}
+    )
+    shutil.rmtree(bundle.path)
+    folder.replace(bundle.path)
+    return Bundle.load(bundle.path)
+
+
+def load_refiner(checkpoint: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of the refiner trained along in a checkpoint that opens; empty if there is none."""
+    prefix = "ema.refiner."
+    with safe_open(checkpoint, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Export a checkpoint; see the module's docstring."""
     p = argparse.ArgumentParser(
@@ -271,10 +299,19 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("folder", type=Path, help="the bundle's folder; replaced if it exists")
     p.add_argument("--name", help="default: the folder's name")
     p.add_argument("--note", default="", help="what it was trained on, kept in the manifest")
+    p.add_argument(
+        "--tables",
+        metavar="BUNDLE",
+        help="whose refinement's tables to take with the refiner of the checkpoint (default: the shipped bundle's; "
+        "`mdic-cloud refine` fits new ones)",
+    )
     args = p.parse_args(argv)
     model, facts = load_model(args.checkpoint)
+    refiner = load_refiner(args.checkpoint)
     training = {"steps": int(facts["step"]), "minutes": round(facts["seconds"] / 60, 1), "note": args.note}
     bundle = write_bundle(model, args.folder, args.name or args.folder.name, training)
+    if refiner:
+        bundle = _with_tables(bundle, refiner, args.tables)
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
     print(f"bundle {bundle.name} {bundle.hex}: {size / 1e6:.1f} MB in {bundle.path}")
     return 0

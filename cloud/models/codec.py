@@ -85,7 +85,7 @@ _CHOICES = {
 class Decoded(NamedTuple):
     """What decoding yields: the blend, the geometry and the clean and coarse latents.
 
-    penalty (training only): what the codebook of a vector quantiser adds to the loss.
+    penalty (training only): what the codebook of a vector quantiser adds to the loss. y_hat: what was decoded.
     """
 
     blend: Blend
@@ -97,6 +97,7 @@ class Decoded(NamedTuple):
     side8: Tensor
     words: Tensor | None
     penalty: Tensor | None = None
+    y_hat: Tensor | None = None
 
 
 class Codec(nn.Module):
@@ -205,7 +206,9 @@ class Codec(nn.Module):
         blend = self.pixels(hidden4, warped, painted, near, cut, latents, self.analysis.transform)
         if gate is not None:
             blend = blend._replace(mask=F.interpolate(gate, scale_factor=8.0, mode="nearest"))
-        return Decoded(blend, geometry, clean, coarse, condition, warped_latent, features[1], words)
+        return Decoded(
+            blend, geometry, clean, coarse, condition, warped_latent, features[1], words, None, y_hat
+        )
 
     def _gate(self, hidden8: Tensor, present: Tensor, threshold: float) -> Tensor:
         """Return m_v (B, 1, H/8, W/8) on the latents' grid, where the paper has it (z_d = ... F(m_v))."""

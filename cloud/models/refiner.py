@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -57,8 +57,9 @@ class Projection(nn.Module):
 
     def coefficients(self, image: Tensor) -> Tensor:
         """Return (B, 256, H/16, W/16) luma coefficients of an image (B, 3, H, W) in [-1, 1]."""
-        plane = ((image + 1) / 2 * self.get_buffer("weights")).sum(1, keepdim=True)
-        return F.conv2d(plane, self.get_buffer("filters"), stride=BLOCK)
+        with torch.autocast(image.device.type, enabled=False):
+            plane = ((image.float() + 1) / 2 * self.get_buffer("weights")).sum(1, keepdim=True)
+            return F.conv2d(plane, self.get_buffer("filters"), stride=BLOCK)
 
     def forward(self, image: Tensor, low: Tensor, high: Tensor, steps: Tensor, margin: float = 0.0) -> Tensor:
         """Return the image (B, 3, H, W) in [-1, 1], moved.
@@ -73,7 +74,8 @@ class Projection(nn.Module):
         found = self.coefficients(image)
         inside = torch.minimum(torch.maximum(found, low + margin * steps), high - margin * steps)
         moved = torch.where((found < low) | (found > high), inside, found)
-        change = F.conv_transpose2d(moved - found, self.get_buffer("filters"), stride=BLOCK)
+        with torch.autocast(image.device.type, enabled=False):
+            change = F.conv_transpose2d(moved - found, self.get_buffer("filters"), stride=BLOCK)
         return image + 2 * change
 
 
@@ -113,6 +115,18 @@ class Refiner(nn.Module):
         self.again = conv(width + 4 * (3 + 3), width)
         self.finish = stack(width, 2)
         self.head = zero(conv(width, 12))
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Tensor]) -> Refiner:
+        """Return a refiner with these weights, of the size they have.
+
+        Raises:
+            KeyError: the weights that tell the size are missing.
+            RuntimeError: others are missing or unknown.
+        """
+        refiner = cls(len(weights["shift.weight"][0]), len(weights["gather.weight"]))
+        refiner.load_state_dict({name: value.float() for name, value in weights.items()})
+        return refiner
 
     def forward(
         self,

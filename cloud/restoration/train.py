@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cloud.training.losses import AlexDistance
+from cloud.training.precision import mixed
 from common.cli import run_main
 from common.datasets.images import list_images, read_image
 from common.errors import DatasetError, UsageError
@@ -223,7 +224,7 @@ def train(
             coded, wanted = (part.to(args.device) for part in coming.result())
             coming = ahead.submit(draw_batch, pictures, args.batch, rng)
             coded = coded.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(args.device, torch.bfloat16):
+            with mixed(args.device):
                 found = restorer(coded)
             # What is where comes first, and quickly; LPIPS then asks for texture.
             judge = perceptual if done >= args.plain else None

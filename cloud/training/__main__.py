@@ -22,13 +22,24 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--config", type=Path, help="TOML file (default: cloud/training/configs/compact.toml)")
     p.add_argument("--out", type=Path, required=True, help="run folder: checkpoints, curve")
     p.add_argument(
-        "--from", dest="start", type=Path, help="start a new schedule from this checkpoint's weights"
+        "--from",
+        dest="start",
+        type=Path,
+        help="start a new schedule from the weights of this checkpoint or bundle",
+    )
+    p.add_argument(
+        "--tables",
+        metavar="BUNDLE",
+        help="whose refinement's tables a refiner is trained with (default: the shipped bundle's)",
     )
     p.add_argument(
         "--minutes", type=float, help="stop this call after so many minutes (the run can be resumed)"
     )
     p.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     p.add_argument("--threads", type=int, default=0)
+    p.add_argument(
+        "--workers", type=int, default=0, help="processes that cut crops (a GPU wants some twelve; 0: none)"
+    )
     p.add_argument("--smoke", action="store_true", help="two steps on four synthetic pairs")
     return p
 
@@ -43,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     from .config import load_config
     from .curve import draw_curve, read_curve
     from .data import Pair, load_folder, synthetic_pairs
+    from .finish import refinement_tables
     from .loop import Trainer
     from .losses import AlexDistance
 
@@ -52,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     pairs: list[Pair] = []
     if args.data and not args.smoke:
         pairs = load_folder(args.data, args.out / "disparity", labels=args.labels, leave_out=config.leave_out)
+    tables = refinement_tables(args.tables) if config.refiner_width else None
     count = 4 if args.smoke else args.synthetic
     streets = synthetic_pairs(count, args.out / "synthetic") if count else []
     if not pairs and not streets:
@@ -60,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     if device == "cpu":
         keep_freed_memory()
     args.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, pairs, streets, AlexDistance(args.metric_weights), args.out, device)
+    perceptual = AlexDistance(args.metric_weights)
+    trainer = Trainer(config, pairs, streets, perceptual, args.out, device, args.workers, tables)
     last = args.out / "last.safetensors"
     if last.is_file():
         trainer.resume(last)

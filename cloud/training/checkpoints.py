@@ -21,13 +21,15 @@ def save_checkpoint(
     ema: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     facts: dict[str, Any],
+    critic: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write model, EMA weights, optimizer moments and JSON-able facts to one safetensors file."""
+    """Write model, EMA weights, optimizer moments, JSON-able facts and a critic's weights to one safetensors file."""
     tensors = {f"model.{name}": value.detach().contiguous() for name, value in model.state_dict().items()}
     tensors.update({f"ema.{name}": value.contiguous() for name, value in ema.items()})
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).detach().clone().contiguous()
+    tensors.update({f"critic.{name}": value.contiguous() for name, value in (critic or {}).items()})
     temporary = path.with_suffix(".partial")
     save_file(tensors, temporary, metadata={"facts": json.dumps(facts)})
     os.replace(temporary, path)
@@ -74,3 +76,10 @@ def load_checkpoint(
 
 def _fits(tensors: dict[str, Tensor], name: str, value: Tensor) -> bool:
     return name in tensors and tensors[name].shape == value.shape
+
+
+def load_critic(path: Path) -> dict[str, Tensor]:
+    """Return the critic's weights in a checkpoint that opens; empty if it has none."""
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith("critic.")]  # noqa: SIM118
+        return {name.removeprefix("critic."): file.get_tensor(name) for name in names}

@@ -37,6 +37,8 @@ class TrainConfig:
     stale_side: float = 0.08
     wrong_side: float = 0.04
     tint: float = 0.2
+    colour: float = 0.0
+    paste: float = 0.0
     drop_text: float = 0.1
     leave_out: tuple[str, ...] = ()  # scenes (drives) kept for validation
     grey_share: float = 0.2
@@ -53,7 +55,16 @@ class TrainConfig:
     weight_fine: float = 0.0  # LPIPS and texture again on doubled pictures, where AlexNet sees fine texture
     weight_text: float = 0.1
     weight_codebook: float = 1.0  # vector quantisers only
+    # The refiner trained along: its sizes, and how often a crop is decoded from the latents of a lower quality than its
+    # refinement asks for, which stands for pictures never seen. No refiner if the width is 0.
+    refiner_width: int = 0
+    refiner_wide: int = 128
+    harder: float = 0.35
+    weight_base: float = 0.3  # pixel losses of the picture before the refiner
+    weight_critic: float = 0.0  # the critic's pull, as a share of all other
+    critic_from: float = 0.5  # of the schedule
     steps: int = 0  # end the schedule after so many steps; 0: after `minutes`
+    quality_weights: tuple[float, ...] = ()  # how often each quality is drawn; all alike if empty
     seed: int = 0
 
 
@@ -89,11 +100,16 @@ def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
     values.update(_known(raw, TrainConfig, origin))
     if "lambdas" in values:
         values["lambdas"] = tuple(float(v) for v in values["lambdas"])
+    if "quality_weights" in values:
+        values["quality_weights"] = tuple(float(v) for v in values["quality_weights"])
     if "leave_out" in values:
         values["leave_out"] = tuple(str(v) for v in values["leave_out"])
     config = TrainConfig(**values)
     if len(config.lambdas) != config.model.qualities:
         raise UsageError(f"{origin}: {len(config.lambdas)} lambdas for {config.model.qualities} qualities")
+    drawn = config.quality_weights
+    if drawn and (len(drawn) != config.model.qualities or min(drawn) < 0 or sum(drawn) <= 0):
+        raise UsageError(f"{origin}: quality_weights must be {config.model.qualities} numbers, one above 0")
     return config
 
 

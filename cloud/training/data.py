@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +17,14 @@ from tqdm import tqdm
 
 from common.errors import DatasetError
 
+from . import augment
+
 U8 = NDArray[np.uint8]
 UNKNOWN = -1.0
 PAST = 5
 """Frames of a sequence that a stale side view can lag behind."""
+_MANY = 8
+"""Streets from which on processes of their own render them."""
 
 
 @dataclass
@@ -139,25 +146,36 @@ def load_folder(
         raise DatasetError(str(folder), "no NAME/left and NAME/right folders in it")
     pairs: list[Pair] = []
     last: tuple[Path, Pair] | None = None
-    for scene, file in tqdm(files, desc="reading pairs", disable=not progress):
-        main, side = _read(file), _read(scene / "right" / file.name)
-        grey = scene.name.startswith("grey_")
-        kept = cache / f"{scene.name}-{file.stem}.npz" if cache is not None else None
-        if kept is not None and kept.is_file():
-            with np.load(kept, allow_pickle=False) as known:
-                pair = Pair(main, side, known["main"], known["side"], grey)
-        else:
-            pair = make_pair(main, side, grey)
-            if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                _remember(pair, kept)
-        pair.main_labels = _labels(labels, scene.name, "left", file.stem)
-        pair.side_labels = _labels(labels, scene.name, "right", file.stem)
-        if scene.name.startswith("seq_"):
-            _chain(pair, last[1] if last is not None and last[0] == scene else None)
-        pairs.append(pair)
-        last = (scene, pair)
+    with ThreadPoolExecutor(
+        os.cpu_count()
+    ) as pool:  # OpenCV and the decoders of images let go of the interpreter
+        made = pool.map(lambda at: _load(at[0], at[1], cache, labels), files)
+        for (scene, _), pair in zip(
+            files, tqdm(made, "reading pairs", len(files), disable=not progress), strict=True
+        ):
+            if scene.name.startswith("seq_"):
+                _chain(pair, last[1] if last is not None and last[0] == scene else None)
+            pairs.append(pair)
+            last = (scene, pair)
     return pairs
+
+
+def _load(scene: Path, file: Path, cache: Path | None, labels: Path | None) -> Pair:
+    """Return the pair of a left view's file, with its disparities from the cache where they are there."""
+    main, side = _read(file), _read(scene / "right" / file.name)
+    grey = scene.name.startswith("grey_")
+    kept = cache / f"{scene.name}-{file.stem}.npz" if cache is not None else None
+    if kept is not None and kept.is_file():
+        with np.load(kept, allow_pickle=False) as known:
+            pair = Pair(main, side, known["main"], known["side"], grey)
+    else:
+        pair = make_pair(main, side, grey)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _remember(pair, kept)
+    pair.main_labels = _labels(labels, scene.name, "left", file.stem)
+    pair.side_labels = _labels(labels, scene.name, "right", file.stem)
+    return pair
 
 
 @dataclass(frozen=True)
@@ -189,7 +207,8 @@ class Trouble:
     """What goes wrong with the side view, as probabilities: none at all, JPEG-coded, stale, another scene's.
 
     `tint` is how far exposure may drift: gains and offsets in [-tint, tint] of both views alike, a third of
-    it between them.
+    it between them. `colour` is how far the channels of both may be mixed, half of the time; `paste` how likely things
+    are pasted into both (cloud.training.augment).
     """
 
     drop: float = 0.0
@@ -197,6 +216,8 @@ class Trouble:
     stale: float = 0.0
     wrong: float = 0.0
     tint: float = 0.0
+    colour: float = 0.0
+    paste: float = 0.0
 
 
 def _lossy(image: U8, rng: random.Random) -> U8:
@@ -263,6 +284,7 @@ def cut(
         y, x = rng.randint(0, max(0, h - ch)), rng.randint(0, max(0, w - cw))
         views[1] = small(stranger.side, (slice(y, y + ch), slice(x, x + cw)))
         d, labels = np.full_like(d, UNKNOWN), None
+    views = _new_scene(views, d, stranger, trouble, rng)
     if trouble.tint:
         gain, shift = (
             1 + rng.uniform(-trouble.tint, trouble.tint),
@@ -276,27 +298,52 @@ def cut(
     return Sample(views[0], views[1], d, rng.random() >= trouble.drop, labels)
 
 
+def _new_scene(
+    views: list[U8], disparity: NDArray[np.float32], donor: Pair | None, trouble: Trouble, rng: random.Random
+) -> list[U8]:
+    """Return the views with things pasted in (into the disparity, too) and other colours, as far as asked for."""
+    # Only where the views show one moment of one scene: pasted things stand still.
+    if trouble.paste and donor is not None and (disparity >= 0).any() and rng.random() < trouble.paste:
+        for _ in range(rng.randint(1, 3)):
+            augment.paste(views[0], views[1], disparity, donor.main, rng)
+    if trouble.colour and rng.random() < 0.5:
+        views = augment.mix_colours(views, rng, trouble.colour)
+    return views
+
+
 def synthetic_pairs(
     count: int, cache: Path | None = None, height: int = 320, width: int = 1024, frames_per_street: int = 4
 ) -> list[Pair]:
     """Render `count` pairs of synthetic streets with exact main-view disparity, kept in `cache` for the next run."""
+    places = [divmod(index, frames_per_street) for index in range(count)]
+    jobs = [(cache, seed, frame, height, width) for seed, frame in places]
+    pairs: list[Pair] = []
+    with ExitStack() as stack:
+        made: Iterable[Pair] = map(_street, jobs)
+        if count >= _MANY:
+            made = stack.enter_context(ProcessPoolExecutor(os.cpu_count())).map(_street, jobs)
+        for (_, frame), pair in zip(
+            places, tqdm(made, "rendering streets", count, disable=None), strict=True
+        ):
+            if frame:
+                _chain(pair, pairs[-1])
+            pairs.append(pair)
+    return pairs
+
+
+def _street(job: tuple[Path | None, int, int, int, int]) -> Pair:
+    """Return one rendered pair of (cache, seed, frame, height, width)."""
     from common.synthetic import StereoStreet
 
-    pairs: list[Pair] = []
-    for index in tqdm(range(count), desc="rendering streets", disable=None):
-        seed, frame = divmod(index, frames_per_street)
-        kept = cache / f"street-{seed}-{frame}-{height}x{width}.npz" if cache is not None else None
-        if kept is not None and kept.is_file():
-            with np.load(kept, allow_pickle=False) as known:
-                pair = Pair(known["left"], known["right"], known["main"], known["side"])
-        else:
-            rendered = StereoStreet(seed + 1000, height=height, width=width).frame(frame * 3)
-            pair = make_pair(rendered.main, rendered.side)
-            pair.main_disparity = rendered.disparity.astype(np.float16)
-            if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                _remember(pair, kept, left=pair.main, right=pair.side)
-        if frame:
-            _chain(pair, pairs[-1])
-        pairs.append(pair)
-    return pairs
+    cache, seed, frame, height, width = job
+    kept = cache / f"street-{seed}-{frame}-{height}x{width}.npz" if cache is not None else None
+    if kept is not None and kept.is_file():
+        with np.load(kept, allow_pickle=False) as known:
+            return Pair(known["left"], known["right"], known["main"], known["side"])
+    rendered = StereoStreet(seed + 1000, height=height, width=width).frame(frame * 3)
+    pair = make_pair(rendered.main, rendered.side)
+    pair.main_disparity = rendered.disparity.astype(np.float16)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        _remember(pair, kept, left=pair.main, right=pair.side)
+    return pair

@@ -25,6 +25,7 @@ from common.errors import UsageError
 
 from .losses import AlexDistance, looks
 from .material import Scene
+from .precision import mixed
 from .steps import fit_arrays
 
 Prepared = tuple[Scene, int, Refinement]
@@ -178,9 +179,7 @@ class RefinerTrainer:
         torch.manual_seed(seed)
         self.rng, self.device = random.Random(seed), torch.device(device)
         self.scenes, self.rate = scenes, rate
-        model = Refiner()
-        if start is not None:
-            model.load_state_dict(dict(start))
+        model = Refiner() if start is None else Refiner.of(start)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.perceptual = perceptual.to(self.device)
         self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -193,7 +192,7 @@ class RefinerTrainer:
         pool = self.rng.choice(self.pools)
         count = max(1, PIXELS // pool[0][0].main[0].size)
         main, inputs = tensors([self.rng.choice(pool) for _ in range(count)], self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed(self.device):
             share = torch.tensor([SHARE if self.rng.random() < MIXED else 1.0 for _ in main])
             refined = self.model(*inputs, share=share.view(-1, 1, 1, 1).to(self.device))
             image = (refined.float() + 1) / 2
@@ -265,7 +264,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--config", type=Path, help="TOML file of the crops (default: as for train)")
     p.add_argument("--out", type=Path, required=True, help="run folder: scenes, curve, refiner, and bundle/")
     p.add_argument("--batches", type=int, default=240, help="batches of crops to decode and fit to")
-    p.add_argument("--minutes", type=float, default=45.0, help="training time of the network")
+    p.add_argument(
+        "--minutes", type=float, default=45.0, help="training time of the network; 0: fit the tables alone"
+    )
     p.add_argument("--plan", default=PLANS, help="QUALITY:LATENTS:PRICE, ... (default: %(default)s)")
     p.add_argument(
         "--bases", metavar="QUALITY,...", help="decode the pictures at these (default: all up to the plan's)"
@@ -319,8 +320,10 @@ def main(argv: list[str] | None = None) -> int:
     scenes = material.load(args.out / "scenes")
     arrays = fit(scenes, plans, bundle.codec.qualities)
     codec = RefinementCodec(arrays, bundle.codec.latent_channels, bundle.codec.qualities, "refinement")
-    prepared = prepare(scenes, codec, [plan.quality for plan in plans]) + untold(scenes)
     start = None if args.fresh or decoder.refiner is None else decoder.refiner.state_dict()
+    prepared = untold(scenes)
+    if args.minutes:
+        prepared += prepare(scenes, codec, [plan.quality for plan in plans])
     trainer = RefinerTrainer(prepared, perceptual, decoder.device.type, config.seed, start=start)
     steps = trainer.run(args.minutes, args.out)
     arrays.update(rounding)
