@@ -27,7 +27,7 @@ from common.datasets.images import list_images, read_image
 from common.errors import DatasetError, UsageError
 from common.types import RgbImage
 
-from .degrade import HALF, HEVC, JPEG, Coding, code, draw_coding
+from .degrade import AV1, AV1_HALF, HALF, HEVC, JPEG, Coding, code, draw_coding
 from .gauge import Gauge, damage, features
 from .network import Restorer, load_restorer, restore, save_restorer
 
@@ -37,7 +37,7 @@ SCALES = (0.33, 1.0)
 MEASURED = tuple(
     [Coding(JPEG, quality) for quality in (90, 75, 50, 20)]
     + [Coding(HEVC, qp) for qp in (24, 34, 44)]
-    + [Coding(HALF, 36)]
+    + [Coding(HALF, 36), Coding(AV1, 50), Coding(AV1, 63), Coding(AV1_HALF, 56)]
 )
 _WARM_UP = 0.03
 _L1, _MSE, _LPIPS, _TEXTURE, _FINE = 4.0, 20.0, 2.0, 1.0, 1.5

@@ -7,7 +7,19 @@ import random
 import numpy as np
 import pytest
 
-from cloud.restoration.degrade import CLEAN, HALF, HEVC, JPEG, SHARES, WEBP, Coding, code, draw_coding
+from cloud.restoration.degrade import (
+    AV1,
+    AV1_HALF,
+    CLEAN,
+    HALF,
+    HEVC,
+    JPEG,
+    SHARES,
+    WEBP,
+    Coding,
+    code,
+    draw_coding,
+)
 from common.synthetic.street import StereoStreet
 
 
@@ -21,11 +33,12 @@ def error(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("kind", "good", "bad"), [(JPEG, 90, 10), (WEBP, 90, 5), (HEVC, 16, 46), (HALF, 16, 46)]
+    ("kind", "good", "bad"),
+    [(JPEG, 90, 10), (WEBP, 90, 5), (HEVC, 16, 46), (HALF, 16, 46), (AV1, 20, 63), (AV1_HALF, 20, 63)],
 )
 def test_a_lower_setting_damages_more(picture: np.ndarray, kind: str, good: int, bad: int) -> None:
-    if kind in (HEVC, HALF):
-        pytest.importorskip("av", reason="HEVC needs PyAV")
+    if kind not in (JPEG, WEBP):
+        pytest.importorskip("av", reason="HEVC and AV1 need PyAV")
     fine, coarse = (code(picture, Coding(kind, value)) for value in (good, bad))
     assert fine.shape == coarse.shape == picture.shape and fine.dtype == coarse.dtype == np.uint8
     assert 0 < error(fine, picture) < error(coarse, picture)
@@ -43,6 +56,8 @@ def test_every_coding_is_drawn_within_its_range_and_about_as_often_as_said() -> 
         assert len(values) / len(drawn) == pytest.approx(share, abs=0.03)
         if kind in (JPEG, WEBP):
             assert 5 <= min(values) < 10 and 90 < max(values) <= 97
+        elif kind in (AV1, AV1_HALF):
+            assert 20 <= min(values) < 26 and 64 < max(values) <= 70
         elif kind != CLEAN:
             assert 10 <= min(values) < 14 and 44 < max(values) <= 48
     assert sum(SHARES.values()) == pytest.approx(1)
