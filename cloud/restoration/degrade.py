@@ -84,7 +84,7 @@ def _hevc(qp: int) -> tuple[str, str, dict[str, str]]:
 
 def _av1(crf: int) -> tuple[str, str, dict[str, str]]:
     """Return SVT-AV1's name, its decoder's, and its options for a CRF."""
-    return "libsvtav1", "libdav1d", {"preset": "10", "crf": str(crf), "svtav1-params": "lp=1"}
+    return "libsvtav1", "libdav1d", {"preset": "10", "svtav1-params": f"crf={crf}:lp=1"}
 
 
 _VIDEO = {HEVC: _hevc, AV1: _av1}

@@ -28,8 +28,8 @@ def mix_colours(views: list[U8], rng: random.Random, strength: float) -> list[U8
 
     strength: how far the mixture's entries may be from the identity's.
     """
-    matrix = np.eye(3) + np.array([[rng.uniform(-strength, strength) for _ in range(3)] for _ in range(3)])
-    matrix = (matrix / matrix.sum(1, keepdims=True)).astype(np.float32)
+    mixture = np.eye(3) + np.array([[rng.uniform(-strength, strength) for _ in range(3)] for _ in range(3)])
+    matrix = (mixture / mixture.sum(1, keepdims=True)).astype(np.float32)
     gamma = 2 ** rng.uniform(-strength, strength)
     levels = (255 * (np.arange(256) / 255) ** gamma).round().astype(np.uint8)
     return [np.asarray(cv2.LUT(cv2.transform(view, matrix), levels), np.uint8) for view in views]
@@ -76,7 +76,7 @@ def _thing(donor: U8, height: int, width: int, rng: random.Random) -> tuple[U8, 
     if kind == "ellipse":
         drawn = np.zeros((rows, columns), np.uint8)
         cv2.ellipse(drawn, ((columns / 2, rows / 2), (columns, rows), 0.0), 255, -1, cv2.LINE_AA)
-        alpha = drawn.astype(np.float32) / 255
+        alpha = np.asarray(drawn / 255, np.float32)
     elif rng.random() < 0.4:  # leaning a little
         lean = rng.uniform(-0.15, 0.15) * rows
         turn = np.array([[1, -lean / rows, lean / 2], [0, 1, 0]], np.float32)

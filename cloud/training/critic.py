@@ -68,5 +68,6 @@ class Adversary:
         with mixed(self.device):
             score = -self.critic(image).float().mean()
         (own,) = torch.autograd.grad(score, image)
-        scale = weight * other.norm() / (own.norm() + _TINY)
-        return own * scale.clamp_max(_MOST)
+        scale: Tensor = weight * other.norm() / (own.norm() + _TINY)
+        pull: Tensor = own * scale.clamp_max(_MOST)
+        return pull

@@ -67,7 +67,9 @@ def fit_laplace(cdf: NDArray[np.int32]) -> tuple[Tensor, Tensor]:
     optimizer = torch.optim.Adam(parameters, lr=0.03)
     for _ in range(_FIT_STEPS):
         scale = parameters[1].clamp(-4, 5).exp()[..., None]
-        loss = (share * laplace_bits(value - parameters[0][..., None], scale)).sum(-1).mean()
+        bits = laplace_bits(value - parameters[0][..., None], scale)
+        # Of what lies within the table: wide distributions reach beyond.
+        loss = ((share * bits).sum(-1) + torch.exp2(-bits).sum(-1).log2()).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from cloud.training.batches import Batches
+from cloud.training.batches import Batches, ParallelBatches
 from cloud.training.config import parse_config
 from cloud.training.data import synthetic_pairs
 
@@ -48,3 +48,21 @@ def test_grey_pairs_stand_in_where_there_is_nothing_else(pairs):
     grey = [type(pairs[0])(p.main, p.side, p.main_disparity, p.side_disparity, True) for p in pairs]
     drawn = Batches(config, grey, [], random.Random(0), torch.device("cpu")).next()
     assert drawn.main.shape == (1, 3, 64, 128)
+
+
+def test_other_processes_draw_what_their_number_and_the_seed_say(pairs):
+    def drawn(seed):
+        source = ParallelBatches(batches(pairs), 2, seed)
+        return [source.next() for _ in range(3)]
+
+    first, second, other = drawn(1), drawn(1), drawn(2)
+    assert first[0].main.shape == (3, 3, 64, 128) and float(first[0].main.max()) <= 1
+    assert all(torch.equal(a.main, b.main) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0].main, other[0].main)
+    assert not torch.equal(first[0].main, first[1].main)  # two processes, two generators
+
+
+def test_new_scenes_and_colours_leave_the_geometry_true(pairs):
+    plain, changed = batches(pairs).next(), batches(pairs, paste=1.0, colour=0.15).next()
+    assert changed.main.shape == plain.main.shape and not torch.equal(changed.main, plain.main)
+    assert float(changed.disparity.max()) > 0

@@ -24,11 +24,21 @@ def test_the_bundled_config_loads():
         {"model": {"latents": 3}},
         {"crops": [{"hight": 1, "scale": [1, 1]}]},
         {"lambdas": [1.0]},
+        {"quality_weights": [1.0, 1.0]},
+        {"quality_weights": [0.0] * 8},
     ],
 )
 def test_unknown_keys_and_wrong_counts_are_refused(raw):
     with pytest.raises(UsageError, match=r"here"):
         parse_config(raw, "here")
+
+
+def test_the_config_for_a_gpu_trains_the_same_model_with_its_refiner():
+    folder = Path(cloud.training.__file__).parent / "configs"
+    small, large = (load_config(folder / name) for name in ("compact.toml", "gpu.toml"))
+    assert large.model == small.model and large.lambdas == small.lambdas
+    assert large.leave_out == small.leave_out  # the same drives stay unseen
+    assert large.refiner_width and large.weight_critic and len(large.quality_weights) == 8
 
 
 def test_a_missing_or_broken_file_is_one_error(tmp_path):

@@ -85,7 +85,9 @@ def test_the_codebook_is_trained_by_its_penalty(perceptual, pairs, tmp_path):
     run = trainer(perceptual, pairs, tmp_path)
     assert float(run.losses()["codebook"].detach()) == 0
     model = dataclasses.replace(run.config.model, entropy="vq", latent_channels=8)
-    run = Trainer(dataclasses.replace(run.config, model=model), [], pairs, run.perceptual, tmp_path, "cpu")
+    run = Trainer(
+        dataclasses.replace(run.config, model=model), [], pairs, run.objective.perceptual, tmp_path, "cpu"
+    )
     parts = run.losses()
     assert float(parts["codebook"].detach()) > 0
     (gradient,) = torch.autograd.grad(parts["codebook"], run.model.tokens.codebook, retain_graph=True)

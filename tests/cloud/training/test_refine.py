@@ -11,11 +11,15 @@ from fake_perceptual import write_weights
 
 from cloud.decoder import Decoder, DecodeRequest
 from cloud.export import add_refinement, write_bundle
+from cloud.export import main as export
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import Refiner
 from cloud.training.batches import Batches
-from cloud.training.config import load_config
+from cloud.training.config import load_config, parse_config
 from cloud.training.data import synthetic_pairs
+from cloud.training.finish import refinement_tables
+from cloud.training.loop import Trainer
+from cloud.training.losses import AlexDistance
 from cloud.training.material import load, make
 from cloud.training.refine import (
     Plan,
@@ -75,6 +79,49 @@ def test_the_refined_bundle_says_what_it_is(run):
     for name in plain.manifest["files"]:
         if name != "entropy.safetensors":
             assert refined.file(name).read_bytes() == plain.file(name).read_bytes()
+
+
+def test_tables_alone_can_be_fitted_and_the_network_stays(run, tmp_path):
+    bundle = run / "run" / "bundle"
+    arguments = ["--bundle", str(bundle), "--synthetic", "2", "--metric-weights", str(run / "weights")]
+    arguments += ["--config", str(run / "config.toml"), "--out", str(tmp_path), "--device", "cpu"]
+    assert main([*arguments, "--batches", "2", "--minutes", "0", "--plan", "6:5:0.02,7:5:0.005"]) == 0
+    before, after = Bundle.load(bundle), Bundle.load(tmp_path / "bundle")
+    assert after.file("refiner.safetensors").read_bytes() == before.file("refiner.safetensors").read_bytes()
+    assert after.file("entropy.safetensors").read_bytes() != before.file("entropy.safetensors").read_bytes()
+    assert after.manifest["refinement"]["shares"] == before.manifest["refinement"]["shares"]
+
+
+def test_a_checkpoint_with_a_refiner_is_exported_with_the_tables_of_a_bundle(run, tmp_path):
+    tables = run / "run" / "bundle"
+    config = {
+        "model": {"latent_channels": 4, "hyper_channels": 2},
+        "crops": [{"height": 64, "width": 128, "batch": 2, "scale": [0.5, 1.0]}],
+        "refiner_width": 8,
+        "refiner_wide": 16,
+        "steps": 1,
+    }
+    trainer = Trainer(
+        parse_config(config, "test"),
+        [],
+        synthetic_pairs(2, height=128, width=256),
+        AlexDistance(run / "weights"),
+        tmp_path,
+        "cpu",
+        tables=refinement_tables(str(tables)),
+    )
+    trainer.resume(tables)
+    trainer.run()
+    assert export([str(tmp_path / "last.safetensors"), str(tmp_path / "out"), "--tables", str(tables)]) == 0
+    bundle = Bundle.load(tmp_path / "out")
+    assert bundle.manifest["refinement"]["plan"] == "6:5:0.05,7:5:0.01"
+    street = StereoStreet(3, height=64, width=128).frame(0)
+    packet = Encoder(bundle, threads=1).encode(street.main, 7).packet
+    decoder = Decoder(bundle, "cpu")
+    assert decoder.refiner.shift.weight.shape[1] == 8
+    assert decoder.decode(DecodeRequest(packet, 64, 128, street.side)).image.shape == (64, 128, 3)
+    with pytest.raises(UsageError, match="no refinement"):
+        export([str(tmp_path / "last.safetensors"), str(tmp_path / "other"), "--tables", str(run / "tiny")])
 
 
 def test_both_sides_use_it(run):
