@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +30,7 @@ from common.errors import DatasetError, UsageError
 from common.types import RgbImage
 
 from .degrade import AV1, AV1_HALF, HALF, HEVC, JPEG, Coding, code, draw_coding
-from .gauge import Gauge, damage, features
+from .gauge import fit_gauge
 from .network import Restorer, load_restorer, restore, save_restorer
 
 CROP = (128, 256)
@@ -51,7 +53,6 @@ class Place(NamedTuple):
     factor: float
 
 
-_GAUGE_STEPS, _GAUGE_RATE = 3000, 3e-3
 _FLOOR = 0.1
 """A clean picture's distance from itself is 0: this is the unit for it."""
 
@@ -83,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=6e-4, help="highest learning rate")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument(
+        "--ahead", type=int, default=1, help="threads that draw and code crops (a GPU wants a dozen)"
+    )
     p.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     p.add_argument("--from", dest="start", type=Path, help="start from the restorer in this folder")
     p.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -169,42 +173,13 @@ def restoration_loss(
     return (distance(image, wanted, perceptual, place) / (left + _FLOOR)).mean()
 
 
-def fit_gauge(gauge: Gauge, pictures: Sequence[RgbImage], count: int, rng: random.Random) -> float:
-    """Fit a gauge to `count` coded crops; return the root of its mean squared error on a tenth left out.
-
-    In the logarithm to base 2 of the damage.
-    """
-    seen, told = [], []
-    for _ in tqdm(range(max(20, count // 4)), desc="gauge", disable=not sys.stderr.isatty()):
-        coded, wanted = draw_batch(pictures, 4, rng)
-        seen.append(features(coded))
-        told.append(damage(coded, wanted))
-    x, y = torch.cat(seen), torch.cat(told)
-    kept = len(x) - len(x) // 10
-    gauge.get_buffer("mean").copy_(x[:kept].mean(0))
-    gauge.get_buffer("spread").copy_(x[:kept].std(0).clamp_min(1e-3))
-    x = (x - gauge.get_buffer("mean")) / gauge.get_buffer("spread")
-    gauge.requires_grad_(True)
-    optimiser = torch.optim.AdamW(gauge.parameters(), lr=_GAUGE_RATE, weight_decay=1e-2)
-    for step in range(_GAUGE_STEPS):
-        optimiser.param_groups[0]["lr"] = _GAUGE_RATE * (0.5 + 0.5 * math.cos(math.pi * step / _GAUGE_STEPS))
-        rows = torch.randint(kept, (256,))
-        guess = gauge.body(x[rows] + 0.03 * torch.randn(256, x.shape[1]))[:, 0]
-        optimiser.zero_grad()
-        F.smooth_l1_loss(guess, y[rows], beta=0.5).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    gauge.requires_grad_(False)  # the correction's unit: it must not drift with the correction
-    with torch.no_grad():
-        return float((gauge.body(x[kept:])[:, 0] - y[kept:]).square().mean().sqrt())
-
-
 def train(
     restorer: Restorer, pictures: Sequence[RgbImage], perceptual: AlexDistance, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Train in place; the moving average of the weights is what stays. Return the facts of the run."""
     rng = random.Random(args.seed)
     crops = args.gauge if args.gauge is not None else 4800 if args.start is None else 0
-    gauged = fit_gauge(restorer.gauge, pictures, crops, rng) if crops else None
+    gauged = fit_gauge(restorer.gauge, lambda: draw_batch(pictures, 4, rng), crops) if crops else None
     restorer.gauge.requires_grad_(False)
     learned = [value for value in restorer.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=args.rate, weight_decay=1e-4)
@@ -213,16 +188,26 @@ def train(
     curve: list[list[float]] = []
     places = random.Random(args.seed + 1)
     hidden = not sys.stderr.isatty()
-    with ThreadPoolExecutor(1) as ahead, tqdm(total=100, unit="%", desc="restorer", disable=hidden) as bar:
-        coming = ahead.submit(draw_batch, pictures, args.batch, rng)
+    drawn = itertools.count()
+    with (
+        ThreadPoolExecutor(args.ahead) as pool,
+        tqdm(total=100, unit="%", desc="restorer", disable=hidden) as bar,
+    ):
+
+        def order() -> Future[tuple[Tensor, Tensor]]:
+            # A generator for each batch: what is drawn does not depend on how many are drawn at once.
+            own = random.Random(f"{args.seed}/{next(drawn)}")
+            return pool.submit(draw_batch, pictures, args.batch, own)
+
+        coming = deque(order() for _ in range(2 * args.ahead))
         while (done := _progress(step, started, args)) < 1:
             for group in optimiser.param_groups:
                 group["lr"] = (
                     args.rate * min(1.0, done / _WARM_UP + 0.01) * (0.5 + 0.5 * math.cos(math.pi * done))
                     + 1e-6
                 )
-            coded, wanted = (part.to(args.device) for part in coming.result())
-            coming = ahead.submit(draw_batch, pictures, args.batch, rng)
+            coded, wanted = (part.to(args.device) for part in coming.popleft().result())
+            coming.append(order())
             coded = coded.contiguous(memory_format=torch.channels_last)
             with mixed(args.device):
                 found = restorer(coded)
@@ -245,6 +230,8 @@ def train(
                 bar.set_postfix(step=step, loss=f"{smooth:.3f}")
                 _keep(average, args.out, step)
             bar.update(int(done * 100) - bar.n)
+        for late in coming:
+            late.cancel()
     restorer.load_state_dict(average)
     return {
         "steps": step,
@@ -311,8 +298,8 @@ def _scores(image: RgbImage, original: Any, perceptual: AlexDistance) -> tuple[f
 def main(argv: list[str] | None = None) -> int:
     """Train, measure on the held-out drives' side views, write the weights and the report."""
     args = parser().parse_args(argv)
-    if args.minutes <= 0 or args.steps < 0 or args.batch < 1:
-        raise UsageError("--minutes and --batch must be positive, --steps not negative")
+    if args.minutes <= 0 or args.steps < 0 or args.batch < 1 or args.ahead < 1:
+        raise UsageError("--minutes, --batch and --ahead must be positive, --steps not negative")
     torch.set_num_threads(max(1, args.threads))
     cv2.setNumThreads(max(1, args.threads))
     torch.manual_seed(args.seed)
