@@ -8,7 +8,7 @@ import torch
 def mixed(device: torch.device | str) -> torch.autocast:
     """Return an autocast to bfloat16 where the device has it, one that changes nothing elsewhere.
 
-    A CPU without the instructions would run bfloat16 convolutions one multiplication at a time: thirty times slower
+    A CPU without the instructions would run bfloat16 convolutions one multiplication at a time: eight times slower
     than in float32.
     """
     kind = torch.device(device).type
