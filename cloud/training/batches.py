@@ -21,7 +21,8 @@ from .data import U8, CropShape, Pair, Sample, Trouble, cut
 class Batch(NamedTuple):
     """main, side (B, 3, H, W) in [0, 1]; disparity (B, 1, H, W), negative unknown; present (B,); tags (B, 14, 3).
 
-    As drawn, before it goes to a device, its views are (B, H, W, 3) uint8.
+    As drawn, before it goes to a device, its views are (B, H, W, 3) uint8. lossy (B,) bool stays in main memory: which
+    side views went through a lossy codec.
     """
 
     main: Tensor
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
     disparity: Tensor
     present: Tensor
     tags: Tensor
+    lossy: Tensor
 
 
 class Batches:
@@ -84,14 +86,15 @@ class Batches:
             torch.from_numpy(np.stack([s.disparity for s in samples]))[:, None],
             torch.tensor([float(s.present) for s in samples]),
             tags,
+            torch.tensor([s.lossy for s in samples]),
         )
 
     def place(self, raw: Batch) -> Batch:
         """Return a batch as drawn on the device, its views as floats."""
         main, side = (view.to(self.device, non_blocking=True).permute(0, 3, 1, 2) for view in raw[:2])
-        rest = [part.to(self.device, non_blocking=True) for part in raw[2:]]
+        rest = [part.to(self.device, non_blocking=True) for part in raw[2:5]]
         views = [v.float().div(255).contiguous(memory_format=torch.channels_last) for v in (main, side)]
-        return Batch(views[0], views[1], *rest)
+        return Batch(views[0], views[1], rest[0], rest[1], rest[2], raw.lossy)
 
     def next(self) -> Batch:
         """Return a batch of one of the config's crop shapes."""

@@ -34,6 +34,9 @@ class TrainConfig:
     ema: float = 0.998
     drop_side: float = 0.2
     lossy_side: float = 0.12
+    restore_side: bool = (
+        False  # take the codec's traces out of lossy side views, as a decoder does (cloud.restoration)
+    )
     stale_side: float = 0.08
     wrong_side: float = 0.04
     tint: float = 0.2

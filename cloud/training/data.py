@@ -192,7 +192,8 @@ class CropShape:
 class Sample:
     """One crop: main, side (h, w, 3) uint8; disparity (h, w) float32, negative unknown.
 
-    present: is there a side view; labels: the side view's label map (h', w') uint8, None unknown.
+    present: is there a side view; labels: the side view's label map (h', w') uint8, None unknown; lossy: the side view
+    went through a lossy codec.
     """
 
     main: U8
@@ -200,6 +201,7 @@ class Sample:
     disparity: NDArray[np.float32]
     present: bool
     labels: U8 | None = None
+    lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -293,9 +295,10 @@ def cut(
         for index in range(2):
             own = [gain * (1 + rng.uniform(-trouble.tint, trouble.tint) / 3) for _ in range(3)]
             views[index] = _tint(views[index], (own[0], own[1], own[2]), shift)
-    if rng.random() < trouble.lossy:
+    lossy = rng.random() < trouble.lossy
+    if lossy:
         views[1] = _lossy(views[1], rng)
-    return Sample(views[0], views[1], d, rng.random() >= trouble.drop, labels)
+    return Sample(views[0], views[1], d, rng.random() >= trouble.drop, labels, lossy)
 
 
 def _new_scene(

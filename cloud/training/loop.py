@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cloud.models.codec import Codec
+from cloud.restoration.network import load_restorer
 from common.bundle import Bundle
 
 from .batches import Batch, Batches, ParallelBatches
@@ -74,6 +75,7 @@ class Trainer:
         self.objective = Objective(config, self.model, perceptual, self.device, teller)
         self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.workers = workers
+        self.restorer = load_restorer(device=self.device) if config.restore_side else None
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -100,7 +102,14 @@ class Trainer:
                 if self.workers
                 else self.batches
             )
-        return self._source.next()
+        batch = self._source.next()
+        if self.restorer is None:
+            return batch
+        rows = batch.lossy.nonzero()[:, 0]
+        if len(rows):
+            with torch.no_grad():
+                batch.side[rows] = self.restorer(batch.side[rows])
+        return batch
 
     def _fit_latent(self) -> None:
         rng = random.Random(1)

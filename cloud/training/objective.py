@@ -58,7 +58,7 @@ class Objective:
             progress: how much of the schedule is over, 0 to 1.
         """
         config, model = self.config, self.model
-        main, side, disparity, present, tags = given
+        main, side, disparity, present, tags, _ = given
         batch, _, height, width = main.shape
         quality = self._qualities(batch)
         noise = torch.randn(

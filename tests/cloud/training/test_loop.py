@@ -92,3 +92,19 @@ def test_the_codebook_is_trained_by_its_penalty(perceptual, pairs, tmp_path):
     assert float(parts["codebook"].detach()) > 0
     (gradient,) = torch.autograd.grad(parts["codebook"], run.model.tokens.codebook, retain_graph=True)
     assert float(gradient.abs().max()) > 0
+
+
+def test_lossy_side_views_are_restored_before_they_are_trained_on(perceptual, pairs, tmp_path):
+    run = trainer(perceptual, pairs, tmp_path)
+    run.batches.config = dataclasses.replace(run.config, lossy_side=1.0, drop_side=0.0)
+    plain = run._next()
+    assert plain.lossy.tolist() == [True, True]
+    run.rng.seed(run.config.seed)
+    coded = run._next()
+    run.restorer = torch.nn.Hardtanh(0.25, 0.75)
+    run.rng.seed(run.config.seed)
+    restored = run._next()
+    assert torch.equal(restored.main, coded.main)
+    assert torch.equal(restored.side, coded.side.clamp(0.25, 0.75))
+    run.batches.config = dataclasses.replace(run.config, lossy_side=0.0)
+    assert float(run._next().side.min()) < 0.25  # nothing lossy, nothing to restore
