@@ -46,6 +46,7 @@ class Part:
         minutes: what it takes on two cores, roughly: the progress bar's measure.
         result: where the command leaves its JSON, inside its `{out}`; empty where it takes `{json}`.
         pictures: files of `{out}` kept beside the result as NAME-FILE; never any that show data set pictures.
+        restores: it decodes with lossy side views, so its result is one of the restorer too.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Part:
     minutes: float
     result: str = ""
     pictures: tuple[str, ...] = ()
+    restores: bool = False
 
     @property
     def variables(self) -> list[str]:
@@ -90,6 +92,7 @@ PARTS = (
         "rd",
         (*_words(f"--data {_TEST} --protocol 128x256 --every 6 --side jpeg:50 --codecs mdic"), *_FILES),
         1.5,
+        restores=True,
     ),
     Part(
         "rd-full",
@@ -108,6 +111,7 @@ PARTS = (
         "geometry",
         _words(f"--data {_TEST} --every 9 --side jpeg:50 --qualities 0,4,5 --ceilings --json {JSON_PLACE}"),
         0.7,
+        restores=True,
     ),
     Part(
         "geometry-full",
@@ -129,6 +133,7 @@ PARTS = (
         ),
         9,
         pictures=("lpips_vgg.png", "over-time.png"),
+        restores=True,
     ),
     Part(
         "robust",
@@ -136,6 +141,7 @@ PARTS = (
         ("--data", _TEST, "--every", "6", *_FILES),
         11,
         pictures=("side.png", "stale.png", "wrong.png"),
+        restores=True,
     ),
     Part(
         "downstream",
@@ -260,13 +266,14 @@ class Ledger:
         return cls(path, parts)
 
     def holds(self, part: Part, bundle: str | None, results: Path, out: Path) -> bool:
-        """Tell whether a part is finished: same command, same bundle, and its result as it was left."""
+        """Tell whether a part is finished: same command, same bundle (and restorer), its result as it was left."""
         made = self.parts.get(part.name)
         file = results / f"{part.name}.json"
         return (
             made is not None
             and made.get("command") == _command(part, out)
             and made.get("bundle") == bundle
+            and (not part.restores or made.get("restorer") == _restorer_id())
             and file.is_file()
             and made.get("sha256") == _sha256(file)
         )
@@ -277,6 +284,7 @@ class Ledger:
         self.parts[part.name] = {
             "command": _command(part, out),
             "bundle": bundle,
+            **({"restorer": _restorer_id()} if part.restores else {}),
             "commit": about["commit"],
             "cores": about["machine"]["cores"],
             "date": about["date"],
@@ -322,6 +330,13 @@ def pick(only: str | None) -> list[Part]:
 def _command(part: Part, out: Path) -> str:
     words = part.arguments(out / f"{part.name}.json", out / part.name)
     return report.command_text(report.command_line("benchmarks", words))
+
+
+def _restorer_id() -> str:
+    """Return the beginning of the hash of the restorer's weights, which are beside the bundles, not in them."""
+    return hashlib.sha256((ROOT / "cloud/restoration/weights/restorer.safetensors").read_bytes()).hexdigest()[
+        :16
+    ]
 
 
 def _bundle_id() -> str | None:

@@ -94,6 +94,22 @@ def test_a_part_made_otherwise_is_run_again(bench, monkeypatch, change):
     assert bench.runs("one") == 2
 
 
+def test_what_the_restorer_touches_is_run_again_when_it_changes(bench, monkeypatch):
+    some = [part("lossless"), part("lossy", restores=True)]
+    monkeypatch.setattr(parts, "_restorer_id", lambda: "r1")
+    assert bench(some) == bench(some) == 0
+    assert bench.runs("lossless") == bench.runs("lossy") == 1
+    entries = bench.ledger()["parts"]
+    assert entries["lossy"]["restorer"] == "r1" and "restorer" not in entries["lossless"]
+    monkeypatch.setattr(parts, "_restorer_id", lambda: "r2")
+    assert bench(some) == 0
+    assert (bench.runs("lossless"), bench.runs("lossy")) == (1, 2)
+
+
+def test_the_restorer_has_an_id():
+    assert len(parts._restorer_id()) == 16
+
+
 def test_a_failure_stops_nobody_and_is_named_at_the_end(bench, capsys):
     assert bench([part("one", "13"), part("two")]) == 1
     assert "failed: one (exit code 13)" in capsys.readouterr().err
