@@ -262,17 +262,26 @@ def load_model(checkpoint: Path) -> tuple[Codec, dict[str, Any]]:
     return model, facts
 
 
-def _with_tables(bundle: Bundle, refiner: dict[str, Tensor], tables: str | None) -> Bundle:
-    """Give a bundle its refiner and the refinement tables of another; return it opened."""
-    source = Bundle.load(tables)
-    arrays = {
-        k: v
-        for k, v in load_arrays(source.file(ENTROPY)).items()
-        if k.startswith("refine_") or k == "round_at"
-    }
-    if not arrays:
+def _tables(name: str | None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return the refinement tables of a bundle, and what its manifest says of them.
+
+    Raises:
+        BundleError: it is not there or damaged.
+        UsageError: it has none.
+    """
+    source = Bundle.load(name)
+    kept = load_arrays(source.file(ENTROPY)).items()
+    arrays = {key: value for key, value in kept if key.startswith("refine_") or key == "round_at"}
+    if "refine_step" not in arrays:
         raise UsageError(f"bundle {source.name} has no refinement: give --tables one that has")
-    facts = {k: v for k, v in source.manifest.get("refinement", {}).items() if k in ("plan", "shares")}
+    facts = source.manifest.get("refinement", {})
+    return arrays, {key: value for key, value in facts.items() if key in ("plan", "shares")}
+
+
+def _with_tables(
+    bundle: Bundle, refiner: dict[str, Tensor], arrays: dict[str, NDArray[Any]], facts: dict[str, Any]
+) -> Bundle:
+    """Give a bundle its refiner and another's refinement tables; return it opened."""
     folder = bundle.path.with_name(bundle.path.name + ".partial")
     add_refinement(
         bundle, folder, arrays, refiner, facts | {"note": "the refiner was trained with the codec"}
@@ -308,10 +317,11 @@ def main(argv: list[str] | None = None) -> int:
     args = p.parse_args(argv)
     model, facts = load_model(args.checkpoint)
     refiner = load_refiner(args.checkpoint)
+    tables = _tables(args.tables) if refiner else None  # before anything is written
     training = {"steps": int(facts["step"]), "minutes": round(facts["seconds"] / 60, 1), "note": args.note}
     bundle = write_bundle(model, args.folder, args.name or args.folder.name, training)
-    if refiner:
-        bundle = _with_tables(bundle, refiner, args.tables)
+    if tables is not None:
+        bundle = _with_tables(bundle, refiner, *tables)
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
     print(f"bundle {bundle.name} {bundle.hex}: {size / 1e6:.1f} MB in {bundle.path}")
     return 0

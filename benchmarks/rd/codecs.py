@@ -17,7 +17,6 @@ HEVC and AV1 get 8-bit 4:2:0 full-range BT.601 pictures, odd sizes padded by one
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import struct
@@ -30,6 +29,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.restoration.degrade import ordinary_priority
 from common.errors import CorruptPayload, MissingDependency, UsageError
 from common.types import RgbImage
 
@@ -134,19 +134,6 @@ class Av1Intra:
             data = _video_encode("libaom-av1", frame, options)
         payload = sum(size for kind, size in obus(data) if kind in (3, 4, 6))
         return Coded(payload, from_i420(_video_decode(("libdav1d", "av1"), data), *image.shape[:2]))
-
-
-@contextlib.contextmanager
-def ordinary_priority() -> Iterator[None]:
-    """Put this thread's scheduling class back afterwards: as root, SVT-AV1 makes it real-time and never undoes it."""
-    if not hasattr(os, "sched_getscheduler"):
-        yield
-        return
-    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, policy, parameter)
 
 
 CODECS: dict[str, Codec] = {

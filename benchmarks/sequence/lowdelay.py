@@ -23,8 +23,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from benchmarks.rd.codecs import from_i420, has_encoder, i420, nal_units, obus, ordinary_priority
+from benchmarks.rd.codecs import from_i420, has_encoder, i420, nal_units, obus
 from benchmarks.sequence.clip import RATE_HZ
+from cloud.restoration.degrade import ordinary_priority
 from common.errors import CorruptPayload, MdicError, MissingDependency, UsageError
 from common.types import RgbImage
 

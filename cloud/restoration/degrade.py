@@ -104,7 +104,7 @@ def _intra(image: RgbImage, encoder_name: str, decoder_name: str, options: dict[
     encoder.height, encoder.width = image.shape[:2]
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 10)
     encoder.options = options
-    with _ordinary_priority():
+    with ordinary_priority():
         units = [*encoder.encode(av.VideoFrame.from_ndarray(image, format="rgb24")), *encoder.encode(None)]
     decoder: Any = av.CodecContext.create(decoder_name, "r")
     frames = [frame for unit in units for frame in decoder.decode(unit)] + list(decoder.decode(None))
@@ -112,7 +112,7 @@ def _intra(image: RgbImage, encoder_name: str, decoder_name: str, options: dict[
 
 
 @contextlib.contextmanager
-def _ordinary_priority() -> Iterator[None]:
+def ordinary_priority() -> Iterator[None]:
     """Put this thread's scheduling class back afterwards: as root, SVT-AV1 makes it real-time and never undoes it."""
     if not hasattr(os, "sched_getscheduler"):
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from pathlib import Path
 
 from common.errors import InputError, MissingDependency, UsageError
@@ -58,6 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     from .loop import Trainer
     from .losses import AlexDistance
 
+    if args.workers < 0 or (args.workers and "fork" not in multiprocessing.get_all_start_methods()):
+        raise UsageError(
+            f"--workers {args.workers}: a number from 0 up, and above 0 only where processes can fork"
+        )
     if args.threads:
         torch.set_num_threads(args.threads)
     config = load_config(args.config or Path(__file__).parent / "configs" / "compact.toml")

@@ -17,10 +17,10 @@ U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 
 _MARGIN = 2
-_FARTHEST, _NEAREST = 0.5, 0.06
+_LEAST, _MOST = 0.5, 0.06
 """How far in front of its background a thing stands: pixels at least, and a share of the width at most."""
 _LARGEST = 0.3
-"""Of the width: no disparity above."""
+"""Of the width: no disparity above, but for what stands in front of something nearer."""
 
 
 def mix_colours(views: list[U8], rng: random.Random, strength: float) -> list[U8]:
@@ -48,13 +48,13 @@ def paste(main: U8, side: U8, disparity: F32, donor: U8, rng: random.Random) -> 
     height, width = disparity.shape
     thing, alpha = _thing(donor, height, width, rng)
     rows, columns = alpha.shape
-    # Things stand on something more often than they float.
+    # Some stand on the ground.
     top = height - rows if rng.random() < 0.3 else rng.randint(0, height - rows)
     left = rng.randint(0, width - columns)
     place = (slice(top, top + rows), slice(left, left + columns))
     known = disparity[place][disparity[place] >= 0]
     behind = float(np.percentile(known, 90)) if known.size else 1.0
-    near = min(behind + rng.uniform(_FARTHEST, _NEAREST * width), _LARGEST * width)
+    near = max(behind + _LEAST, min(behind + rng.uniform(_LEAST, _MOST * width), _LARGEST * width))
     _blend(main, thing, alpha, top, left, 0.0)
     _blend(side, thing, alpha, top, left, near)
     disparity[place][alpha > 0.5] = near

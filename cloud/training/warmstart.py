@@ -21,10 +21,10 @@ def bundle_weights(bundle: Bundle, model: nn.Module) -> dict[str, Tensor]:
     """Return float32 weights of a bundle under the names of a training checkpoint's model.
 
     The hyperprior's come from the integers of the entropy coder, and the distributions of the hyper-latents are fitted
-    to their tables. What no bundle holds (what only helps training) keeps the values in `model`.
+    to their tables. What no bundle holds (for training only), and what has another shape in `model`, is left out.
 
     Raises:
-        BundleCorrupt: a file does not open, or its tensors are not those of `model`.
+        BundleCorrupt: a file does not open, or lacks a tensor.
     """
     try:
         weights = {
@@ -35,9 +35,9 @@ def bundle_weights(bundle: Bundle, model: nn.Module) -> dict[str, Tensor]:
         if refiner in bundle.manifest["files"]:
             found = load_file(bundle.file(refiner))
             weights |= {f"refiner.{name}": value.float() for name, value in found.items()}
-    except (OSError, SafetensorError) as why:
+        weights |= _hyperprior(arrays)
+    except (OSError, KeyError, SafetensorError) as why:
         raise BundleCorrupt(bundle.path, f"{type(why).__name__}: {why}") from why
-    weights |= _hyperprior(arrays)
     wanted = model.state_dict()
     return {
         name: value for name, value in weights.items() if name in wanted and value.shape == wanted[name].shape

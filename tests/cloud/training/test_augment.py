@@ -51,6 +51,12 @@ def test_nothing_but_the_thing_changes():
     assert changed[disparity == 4.0].mean() < 0.02  # the soft edge
 
 
+def test_before_something_very_near_it_is_nearer_still():
+    main, side, disparity = scene(behind=60.0)
+    paste(main, side, disparity, donor(1), random.Random(3))
+    assert disparity.max() == 60.5 and disparity.min() == 60.0
+
+
 def test_unknown_disparity_behind_is_no_obstacle():
     main, side, _ = scene()
     disparity = np.full(SIZE, -1.0, np.float32)

@@ -122,6 +122,7 @@ def test_a_checkpoint_with_a_refiner_is_exported_with_the_tables_of_a_bundle(run
     assert decoder.decode(DecodeRequest(packet, 64, 128, street.side)).image.shape == (64, 128, 3)
     with pytest.raises(UsageError, match="no refinement"):
         export([str(tmp_path / "last.safetensors"), str(tmp_path / "other"), "--tables", str(run / "tiny")])
+    assert not (tmp_path / "other").exists()
 
 
 def test_both_sides_use_it(run):
