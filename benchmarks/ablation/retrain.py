@@ -19,6 +19,7 @@ from cloud.training.config import TrainConfig
 from cloud.training.data import Pair
 from cloud.training.loop import Trainer
 from cloud.training.losses import AlexDistance
+from common.bundle import Bundle
 from common.errors import UsageError
 
 MARKER = "run.json"
@@ -33,7 +34,7 @@ class Material:
         pairs: real pairs.
         streets: synthetic ones.
         perceptual: the training loss's network.
-        start: a checkpoint whose weights all begin with, or None for none.
+        start: a checkpoint or a bundle's folder whose weights all begin with, or None for none.
         fresh: beginnings of names of tensors that do not come from it.
         device: a torch device.
         about: what the data were, for the marker.
@@ -50,14 +51,7 @@ class Material:
 
 def settings_of(config: TrainConfig, material: Material) -> dict[str, Any]:
     """Return everything that decides what a run learns, as JSON has it."""
-    start = None
-    if material.start is not None:
-        with material.start.open("rb") as file:
-            start = (
-                hashlib.file_digest(file, "sha256").hexdigest()
-                if hasattr(hashlib, "file_digest")
-                else (hashlib.sha256(file.read()).hexdigest())
-            )
+    start = None if material.start is None else _identity(material.start)
     whole = {
         "config": dataclasses.asdict(config),
         "start": start,
@@ -125,6 +119,13 @@ def _begin(trainer: Trainer, material: Material, out: Path) -> tuple[int, int]:
             trainer.ema[name].copy_(value)
     changed = sum(not torch.equal(value, before[name]) for name, value in own.items())
     return changed, wanted
+
+
+def _identity(start: Path) -> str:
+    """Return what tells one set of start weights from another: a bundle's id, a checkpoint's SHA-256."""
+    if start.is_dir():
+        return Bundle.load(start).hex
+    return hashlib.sha256(start.read_bytes()).hexdigest()
 
 
 def count(model: Codec) -> int:

@@ -239,8 +239,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("say what is judged: --eval FOLDER, or --hold-out SCENES of --data")
     if options.every < 1 or (options.limit is not None and options.limit < 1):
         raise UsageError("--every and --limit must be at least 1")
-    if options.start is not None and not options.start.is_file():
-        raise UsageError(f"--from {options.start}: no such file")
+    if options.start is not None and not options.start.exists():
+        raise UsageError(f"--from {options.start}: no such checkpoint or bundle")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -252,9 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, help="training pairs: a folder of NAME/{left,right}")
     add("--labels", type=Path, help="label maps NAME/{left,right}/*.png, for text and text supervision")
     add("--metric-weights", type=Path, required=True, help="folder with the weights of LPIPS and DISTS")
-    add(
-        "--from", dest="start", type=Path, help="checkpoint that every variant starts from, where tensors fit"
-    )
+    add("--from", dest="start", type=Path, help="checkpoint or bundle that all start from, where tensors fit")
     add("--budget-steps", type=int, help="train every variant for so many steps")
     add("--budget-minutes", type=float, help="train every variant for so many minutes")
     add("--out", type=Path, required=True, help="runs, plot, table; a second call goes on where one stopped")

@@ -1,6 +1,7 @@
 """A variant's run: done once, resumed where it stopped, started from common weights, never mixed with another."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,13 +9,16 @@ from safetensors.torch import load_file
 
 from benchmarks.ablation import retrain, smoke
 from benchmarks.ablation.retrain import Material, averaged, first_difference, train
-from benchmarks.ablation.variants import ENTROPY
+from benchmarks.ablation.variants import ENTROPY, FULL
+from cloud.models.codec import ModelConfig
 from cloud.training.config import TrainConfig
-from cloud.training.data import synthetic_pairs
+from cloud.training.data import CropShape, synthetic_pairs
 from cloud.training.losses import AlexDistance
+from common.bundle import Bundle
 from common.errors import UsageError
 
 BASE = smoke.shrink(TrainConfig())
+SMALL = CropShape(64, 128, 1, (0.4, 0.6))
 PLAIN = {"search": False, "feedback": False}
 
 
@@ -66,6 +70,18 @@ def test_common_weights_are_taken_but_for_the_entropy_model(material, tmp_path):
     assert torch.allclose(start[common], model[common], atol=1e-6)
     assert start[own].shape == model[own].shape and not torch.allclose(start[own], model[own], atol=1e-3)
     assert "model.hyperprior.context.weight" in model and "model.hyperprior.context.weight" not in start
+
+
+def test_a_bundle_is_a_start_too_and_its_id_stands_in_the_settings(material, tmp_path):
+    shipped = Bundle.load()
+    model = ModelConfig(**{**FULL, "skips": False, "kernel": "lanczos"})
+    config = dataclasses.replace(BASE, model=model, steps=1, learning_rate=1e-12, crops=(SMALL,))
+    facts = train(config, dataclasses.replace(material, start=Path(shipped.path)), tmp_path)
+    assert facts["settings"]["start"] == shipped.hex
+    assert 0.5 * facts["wanted"] < facts["fitted"] < facts["wanted"], "the mask of latents is new"
+    known = load_file(shipped.file("decoder.safetensors"))["denoiser.unet.conv_out.weight"].float()
+    trained = load_file(tmp_path / "last.safetensors")["model.denoiser.unet.conv_out.weight"]
+    assert torch.allclose(known, trained, atol=1e-6)
 
 
 def test_first_difference_names_the_place():

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from cloud.restoration.degrade import JPEG, Coding, code
-from cloud.restoration.network import FACTS, WEIGHTS, Restorer, load_restorer, restore, save_restorer
+from cloud.restoration.degrade import AV1_HALF, JPEG, Coding, code
+from cloud.restoration.network import (
+    FACTS,
+    WEIGHTS,
+    Restorer,
+    load_restorer,
+    restore,
+    save_restorer,
+    without_dots,
+)
 from common.errors import BundleCorrupt, BundleNotFound
 from common.synthetic.street import StereoStreet
 
@@ -25,6 +33,13 @@ def blocking(image: np.ndarray) -> float:
     steps = np.abs(np.diff(image.astype(float), axis=1)).mean((0, 2))
     border = np.arange(len(steps)) % 8 == 7
     return float(steps[border].mean() - steps[~border].mean())
+
+
+def dots(change: np.ndarray) -> float:
+    """Return by how many levels the places of blocks of 4x4 differ in the mean of a whole change."""
+    height, width = change.shape[:2]
+    place = change.reshape(height // 4, 4, width // 4, 4, 3).mean((0, 2))
+    return float(np.ptp(place - place.mean((0, 1)), axis=(0, 1)).max())
 
 
 def test_an_untrained_one_changes_nothing() -> None:
@@ -66,6 +81,24 @@ def test_the_shipped_one_softens_the_blocks_of_jpeg(shipped: Restorer) -> None:
         found.append([blocking(image) for image in (picture, coded, restore(shipped, coded))])
     plain, coded_, restored = np.mean(found, 0)
     assert coded_ > plain + 2 and restored - plain < 0.85 * (coded_ - plain)
+
+
+def test_what_repeats_every_four_pixels_is_taken_out_of_a_correction() -> None:
+    torch.manual_seed(3)
+    wanted = torch.nn.functional.interpolate(torch.randn(2, 3, 6, 8), size=(48, 64), mode="bicubic")
+    pattern = torch.randn(1, 3, 4, 4)
+    dotted = wanted + (pattern - pattern.mean((2, 3), keepdim=True)).repeat(1, 1, 12, 16)
+    assert (dotted - wanted).square().mean() > 0.5
+    assert (without_dots(dotted) - wanted).square().mean() < 0.02
+    torch.testing.assert_close(without_dots(torch.full((1, 3, 4, 8), 0.5)), torch.full((1, 3, 4, 8), 0.5))
+
+
+def test_the_shipped_one_leaves_no_dots(shipped: Restorer) -> None:
+    picture = StereoStreet(23, height=128, width=256).frame(0).side
+    for coding in (Coding(JPEG, 10), Coding(AV1_HALF, 56)):
+        coded = code(picture, coding)
+        change = restore(shipped, coded).astype(float) - coded
+        assert np.abs(change).mean() > 1 and dots(change) < 0.5
 
 
 def test_it_is_kept_and_found_again(tmp_path: Path) -> None:
