@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from cloud.training.config import TrainConfig
-from cloud.training.data import CropShape
+from cloud.training.crops import CropShape
 from common.synthetic import StereoStreet
 
 HEIGHT, WIDTH = 384, 768

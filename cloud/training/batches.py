@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from cloud.text.vocabulary import OBJECTS, POSITIONS, tags_of_labels
 
 from .config import TrainConfig
-from .data import U8, CropShape, Pair, Sample, Trouble, cut
+from .crops import CropShape, Sample, Trouble, cut
+from .data import U8, Pair
 
 
 class Batch(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 from cloud.models.codec import ModelConfig
 from common.errors import UsageError
 
-from .data import CropShape
+from .crops import CropShape
 
 if sys.version_info >= (3, 11):
     import tomllib

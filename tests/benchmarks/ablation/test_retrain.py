@@ -12,7 +12,8 @@ from benchmarks.ablation.retrain import Material, averaged, first_difference, tr
 from benchmarks.ablation.variants import ENTROPY, FULL
 from cloud.models.codec import ModelConfig
 from cloud.training.config import TrainConfig
-from cloud.training.data import CropShape, synthetic_pairs
+from cloud.training.crops import CropShape
+from cloud.training.data import synthetic_pairs
 from cloud.training.losses import AlexDistance
 from common.bundle import Bundle
 from common.errors import UsageError

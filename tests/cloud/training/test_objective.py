@@ -5,27 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from fake_perceptual import write_weights
 
 from cloud.export import load_model, load_refiner
 from cloud.training.config import parse_config
 from cloud.training.critic import Adversary
-from cloud.training.data import synthetic_pairs
 from cloud.training.loop import Trainer
 from cloud.training.losses import AlexDistance
 from common.errors import UsageError
 
 CHANNELS = 4
-
-
-@pytest.fixture(scope="module")
-def perceptual(tmp_path_factory):
-    return write_weights(tmp_path_factory.mktemp("metric"))
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    return synthetic_pairs(2, height=128, width=256)
 
 
 def tables():
