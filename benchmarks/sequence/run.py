@@ -7,8 +7,10 @@ low-delay AV1 or HEVC. What is finished is kept in OUT/cache, and the same comma
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,14 +90,14 @@ class Library:
             return self._store.coded(facts, lambda: self._coder.encode(self._clip.main, quality, bar.update))
 
     def everything(self, tracks: Sequence[Track]) -> dict[tuple[str, str, int], CodedVideo]:
-        """Return the streams of all tracks."""
-        found: dict[tuple[str, str, int], CodedVideo] = {}
-        for t in tqdm(tracks, desc="streams", unit="stream", disable=None, leave=False):
-            if t.stream not in found:
-                found[t.stream] = (
-                    self.mine(t.setting) if t.is_ours else self.rival(t.view, codec_named(t.codec), t.setting)
-                )
-        return found
+        """Return the streams of all tracks. The rivals' encoders take one thread each: one a core at a time."""
+        wanted = {t.stream: t for t in tracks}
+        theirs = [t for t in wanted.values() if not t.is_ours]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            coded = pool.map(lambda t: self.rival(t.view, codec_named(t.codec), t.setting), theirs)
+            shown = tqdm(coded, "streams", len(theirs), unit="stream", disable=None, leave=False)
+            found = {t.stream: video for t, video in zip(theirs, shown, strict=True)}
+        return found | {t.stream: self.mine(t.setting) for t in wanted.values() if t.is_ours}
 
     def _bar(self, title: str) -> Any:
         return tqdm(total=len(self._clip), desc=title, unit="frame", disable=None, leave=False)
