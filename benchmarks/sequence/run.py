@@ -37,7 +37,7 @@ SCHEMA = 1
 DEFAULT_SIZE = (375, 1242)
 DEFAULT_FRAMES = 40
 DEFAULT_QUALITIES = "0,2,4,7"
-DEFAULT_SIDES = "av1-half:70,av1-half:64,70,66,62,58"
+DEFAULT_SIDES = "av1-half:70,av1-half:67,av1-half:64,70,66,62,58"
 
 
 @dataclass(frozen=True)
