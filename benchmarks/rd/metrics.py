@@ -170,14 +170,17 @@ class Judge:
         import torch
 
         stack = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
-        return torch.from_numpy(stack).to(self._device).float() / 255
+        planes = torch.from_numpy(stack).to(self._device).float() / 255
+        return planes.contiguous(memory_format=torch.channels_last)
 
 
 class _Network:
     """A learned metric split in two, so that the reference's half is not computed again for every picture."""
 
     def __init__(self, module: Any) -> None:
-        self._module = module
+        import torch
+
+        self._module = module.to(memory_format=torch.channels_last)  # a tenth faster on a CPU
 
     def features(self, batch: Any) -> list[Any]:
         raise NotImplementedError

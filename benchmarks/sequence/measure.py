@@ -105,7 +105,12 @@ class Walk:
         self._coded[track.stream] = coded
 
     def run(
-        self, tracks: Sequence[Track], dense: bool, title: str, show: Show | None = None
+        self,
+        tracks: Sequence[Track],
+        dense: bool,
+        title: str,
+        show: Show | None = None,
+        frames: int | None = None,
     ) -> dict[Track, list[Row]]:
         """Return the rows of each track, by frame.
 
@@ -118,6 +123,7 @@ class Walk:
             dense: as above.
             title: for the progress bar.
             show: gets every frame's pictures of the tracks (dense only).
+            frames: stop after so many; None for the whole clip.
 
         Raises:
             ValueError: a temporal track where not every frame is decoded.
@@ -130,8 +136,9 @@ class Walk:
         needed = {t for t in tracks if not t.is_ours} | {t.side for t in tracks if t.is_ours}
         streams = {t: self._pictures(t) for t in needed}
         before: dict[Track, RgbImage] = {}
-        with tqdm(total=len(tracks) * len(self._clip), desc=title, unit="picture", disable=None) as bar:
-            for frame in range(len(self._clip)):
+        count = len(self._clip) if frames is None else min(frames, len(self._clip))
+        with tqdm(total=len(tracks) * count, desc=title, unit="picture", disable=None) as bar:
+            for frame in range(count):
                 arrived = {t: next(pictures) for t, pictures in streams.items()}
                 stored = self._store.rows(frame)
                 missing = [t for t in tracks if keys[t] not in stored and self._due(frame, t, dense)]

@@ -106,8 +106,10 @@ class Library:
 def main(argv: list[str]) -> int:
     """Run the benchmark; the tables go to stdout, the files to --out."""
     options = _parser().parse_args(argv)
-    if options.every < 1 or (options.frames is not None and options.frames < 2):
-        raise UsageError(f"--every {options.every} or --frames {options.frames} makes no sense")
+    if options.every < 1 or any(n is not None and n < 2 for n in (options.frames, options.watch)):
+        raise UsageError(
+            f"--every {options.every}, --frames {options.frames} or --watch {options.watch} makes no sense"
+        )
     metrics = parse_metrics(options.metrics)
     sides = parse_sides(options.sides)
     rivals = tuple(codec_named(name.strip()) for name in options.codecs.split(",") if name.strip())
@@ -198,7 +200,8 @@ def _showcase(
     chosen = choose(found, metrics[0], METRICS[metrics[0]].higher_is_better, options.budget)
     movie = None if options.no_video else options.out / "sequence.mp4"
     rival = codec_named("av1")
-    return showcase(clip, walk, coded, chosen, rival, library.rival, metrics, options.temporal, movie)
+    watched, mended = options.watch, options.temporal
+    return showcase(clip, walk, coded, chosen, rival, library.rival, metrics, mended, movie, watched)
 
 
 def _document(
@@ -298,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KBPS",
         help="total rate whose best point of ours is watched over time and shown (default %(default)g)",
     )
+    add("--watch", type=int, metavar="N", help="watch the first N frames only (default: all)")
     add("--temporal", action="store_true", help="watch ours mended over time (cloud.temporal), too")
     add("--no-video", action="store_true", help="write no MP4")
     add("--out", type=Path, default=Path("out/sequence"), metavar="DIR", help="default %(default)s")

@@ -88,10 +88,12 @@ def showcase(
     metrics: Sequence[str],
     temporal: bool,
     movie_path: Path | None,
+    watched: int | None = None,
 ) -> list[Exhibit]:
     """Show ours, ours mended with the frame before (`temporal`), and the rival at the same total bytes.
 
-    The rival's stream is added to the walk. All frames are shown and measured (see `Walk.run`, dense).
+    The rival's stream is added to the walk. The first `watched` frames (None: all) are shown and measured (see
+    `Walk.run`, dense).
     """
     side_kbps = coded[chosen.side.stream].kbps
     target = coded[chosen.stream].kbps + side_kbps
@@ -118,7 +120,7 @@ def showcase(
             movie.write(panels + [(captions[t], pictures[t]) for t in labels])
 
     try:
-        rows = walk.run(list(labels), dense=True, title="showcase", show=show)
+        rows = walk.run(list(labels), dense=True, title="showcase", show=show, frames=watched)
     except BaseException:
         if movie is not None:
             movie.abandon()

@@ -71,11 +71,8 @@ def test_steps_and_thresholds_are_those_of_the_figures(world):
         0.2,
         0.3,
         0.4,
-        0.5,
         0.6,
-        0.7,
         0.8,
-        0.9,
     ]
     assert all(c.side is at.side for c in [*sweeps.steps(world, at), *sweeps.theta(world, at)])
 
