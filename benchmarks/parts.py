@@ -127,7 +127,7 @@ PARTS = (
         (
             *_words(
                 f"--data {_DRIVE} --every 20 --metrics lpips_vgg,psnr --qualities 0,2"
-                " --sides av1-half:70,av1-half:67,av1-half:64,70,62 --no-video --watch 20"
+                " --sides av1-half:70,av1-half:67,av1-half:64,70,62 --no-video --watch 21"
             ),
             *_FILES,
         ),

@@ -78,8 +78,9 @@ def test_thinned_and_limited_runs_say_so(drive, tmp_path, capsys):
         "--every",
         "2",
     ]
-    assert main([*argv, "--no-video", "--qualities", "1", *PLAIN]) == 0
+    assert main([*argv, "--watch", "2", "--no-video", "--qualities", "1", *PLAIN]) == 0
     document = json.loads(path.read_text())
+    assert [len(e["frames"]) for e in document["showcase"]["exhibits"]] == [2, 2]
     assert {t["frames_judged"] for t in document["tracks"]} == {2}
     assert "3 frames of 180x112" in capsys.readouterr().out
     assert not (tmp_path / "o" / "sequence.mp4").exists() and not (tmp_path / "o" / "sequence.json").exists()
@@ -102,7 +103,14 @@ def test_side_views_are_read():
 
 @pytest.mark.parametrize(
     "argv",
-    [["--every", "0"], ["--frames", "1"], ["--metrics", "vmaf"], ["--codecs", "vvc"], ["--sides", "99"]],
+    [
+        ["--every", "0"],
+        ["--frames", "1"],
+        ["--watch", "1"],
+        ["--metrics", "vmaf"],
+        ["--codecs", "vvc"],
+        ["--sides", "99"],
+    ],
 )
 def test_bad_options_are_errors(argv):
     with pytest.raises(UsageError):
