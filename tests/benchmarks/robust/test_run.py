@@ -79,7 +79,7 @@ def test_sweeps_are_measured_written_and_judged(command, tmp_path, capsys):
     ]  # fmt: skip
     printed = capsys.readouterr().out
     assert "### Side view through a codec" in printed and "| side view JPEG 50 |" in printed
-    assert "θ = 0.8" in printed and "5 of the data's pairs (--every 2)" in document["notes"]
+    assert "θ = 0.9" in printed and "5 of the data's pairs (--every 2)" in document["notes"]
     assert sum(line.startswith(("PASS", "FAIL")) for line in printed.splitlines()) == 3
 
 

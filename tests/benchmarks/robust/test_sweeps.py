@@ -67,12 +67,12 @@ def test_steps_and_thresholds_are_those_of_the_figures(world):
     assert [c.steps for c in sweeps.steps(world, at)] == [1, 2, 4, 5, 10, 20]
     assert [c.threshold for c in sweeps.theta(world, at)] == [
         0.0,
-        0.1,
         0.2,
-        0.3,
         0.4,
         0.6,
+        0.7,
         0.8,
+        0.9,
     ]
     assert all(c.side is at.side for c in [*sweeps.steps(world, at), *sweeps.theta(world, at)])
 
