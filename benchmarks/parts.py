@@ -333,10 +333,10 @@ def _command(part: Part, out: Path) -> str:
 
 
 def _restorer_id() -> str:
-    """Return the beginning of the hash of the restorer's weights, which are beside the bundles, not in them."""
-    return hashlib.sha256((ROOT / "cloud/restoration/weights/restorer.safetensors").read_bytes()).hexdigest()[
-        :16
-    ]
+    """Return the beginning of the hash of the restorer, weights and code: it stands beside the bundles, not in them."""
+    folder = ROOT / "cloud" / "restoration"
+    parts = (folder / "weights" / "restorer.safetensors", folder / "network.py", folder / "gauge.py")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:16]
 
 
 def _bundle_id() -> str | None:

@@ -29,7 +29,7 @@ SMALLEST = 32
 _UNTOUCHED, _WHOLE = 1.3, 2.5
 """Guessed damage (log2 of levels) below which a picture is left alone, and from which on it is corrected in full."""
 _CELLS_AROUND = 9
-"""Blocks of 4x4 to a side over which a place's mean is taken."""
+"""Blocks of 8x8 to a side over which a place's mean is taken."""
 _WIDTHS = (32, 64)
 
 
@@ -75,18 +75,23 @@ class Restorer(nn.Module):
 
 
 def without_dots(correction: Tensor) -> Tensor:
-    """Return a correction (B, C, H, W) whose places in blocks of 4x4 have the same local mean; H, W multiples of 4.
+    """Return a correction (B, C, H, W) whose places in blocks of 8x8 have the same local mean.
 
-    A network that works at stride 4 leaves a faint pattern of that period. What repeats in it over some 36 pixels is
-    no part of any picture: the mean of each place around, less the mean of all places, is taken out.
+    A network that knows the place in a block, and works at stride 4, can add one pattern everywhere; LPIPS takes it for
+    texture. What repeats over some 72 pixels is no part of any picture: the mean of each place around, less the mean
+    of all places, is taken out.
     """
     batch, channels, height, width = correction.shape
-    cells = F.pixel_unshuffle(correction, STRIDE)
-    around = F.pad(cells, (_CELLS_AROUND // 2,) * 4, mode="replicate")
+    whole = F.pad(correction, (0, -width % GRID, 0, -height % GRID), mode="replicate")
+    # Two boxes of a block's side: what repeats with the block vanishes in them, slopes stay (and are no stairs).
+    smooth = F.pad(whole, (GRID - 1,) * 4, mode="replicate")
+    smooth = F.avg_pool2d(F.avg_pool2d(smooth, GRID, 1), GRID, 1)
+    around = F.pad(F.pixel_unshuffle(whole - smooth, GRID), (_CELLS_AROUND // 2,) * 4, mode="replicate")
     mean = F.avg_pool2d(around, _CELLS_AROUND, 1)
-    mean = mean.view(batch, channels, STRIDE * STRIDE, height // STRIDE, width // STRIDE)
-    dots = (mean - mean.mean(2, keepdim=True)).view_as(cells)
-    return F.pixel_shuffle(cells - dots, STRIDE)
+    rows, columns = mean.shape[2:]
+    mean = mean.view(batch, channels, GRID * GRID, rows, columns)
+    dots = F.pixel_shuffle((mean - mean.mean(2, keepdim=True)).flatten(1, 2), GRID)
+    return (whole - dots)[:, :, :height, :width]
 
 
 def _places(half: Tensor) -> Tensor:

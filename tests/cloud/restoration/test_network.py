@@ -36,9 +36,9 @@ def blocking(image: np.ndarray) -> float:
 
 
 def dots(change: np.ndarray) -> float:
-    """Return by how many levels the places of blocks of 4x4 differ in the mean of a whole change."""
+    """Return by how many levels the places of blocks of 8x8 differ in the mean of a whole change."""
     height, width = change.shape[:2]
-    place = change.reshape(height // 4, 4, width // 4, 4, 3).mean((0, 2))
+    place = change.reshape(height // 8, 8, width // 8, 8, 3).mean((0, 2))
     return float(np.ptp(place - place.mean((0, 1)), axis=(0, 1)).max())
 
 
@@ -83,22 +83,28 @@ def test_the_shipped_one_softens_the_blocks_of_jpeg(shipped: Restorer) -> None:
     assert coded_ > plain + 2 and restored - plain < 0.85 * (coded_ - plain)
 
 
-def test_what_repeats_every_four_pixels_is_taken_out_of_a_correction() -> None:
+@pytest.mark.parametrize("size", [(96, 128), (92, 132)])
+def test_what_repeats_every_eight_pixels_is_taken_out_of_a_correction(size: tuple[int, int]) -> None:
     torch.manual_seed(3)
-    wanted = torch.nn.functional.interpolate(torch.randn(2, 3, 6, 8), size=(48, 64), mode="bicubic")
-    pattern = torch.randn(1, 3, 4, 4)
-    dotted = wanted + (pattern - pattern.mean((2, 3), keepdim=True)).repeat(1, 1, 12, 16)
-    assert (dotted - wanted).square().mean() > 0.5
-    assert (without_dots(dotted) - wanted).square().mean() < 0.02
+    height, width = size
+    wanted = torch.nn.functional.interpolate(torch.randn(2, 3, 4, 6), size=size, mode="bicubic")
+    pattern = torch.randn(1, 3, 8, 8)
+    pattern = (pattern - pattern.mean((2, 3), keepdim=True)).repeat(1, 1, 12, 17)[:, :, :height, :width]
+    assert pattern.square().mean() > 0.5
+    assert (without_dots(wanted + pattern) - wanted).square().mean() < 0.1
     torch.testing.assert_close(without_dots(torch.full((1, 3, 4, 8), 0.5)), torch.full((1, 3, 4, 8), 0.5))
+    slope = torch.linspace(-1, 1, width).expand(1, 3, height, width)
+    inner = (slice(None), slice(None), slice(40, -40), slice(40, -40))
+    torch.testing.assert_close(without_dots(slope)[inner], slope[inner], atol=1e-3, rtol=0)
 
 
-def test_the_shipped_one_leaves_no_dots(shipped: Restorer) -> None:
+def test_the_shipped_one_adds_no_pattern(shipped: Restorer) -> None:
+    """Without `without_dots` it is 5 to 16 levels high in coarse pictures."""
     picture = StereoStreet(23, height=128, width=256).frame(0).side
     for coding in (Coding(JPEG, 10), Coding(AV1_HALF, 56)):
         coded = code(picture, coding)
         change = restore(shipped, coded).astype(float) - coded
-        assert np.abs(change).mean() > 1 and dots(change) < 0.5
+        assert np.abs(change).mean() > 1 and dots(change) < 2
 
 
 def test_it_is_kept_and_found_again(tmp_path: Path) -> None:
