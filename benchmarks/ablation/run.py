@@ -21,6 +21,7 @@ from benchmarks.rd.metrics import METRICS, parse_metrics
 from benchmarks.rd.ours import parse_qualities
 from benchmarks.rd.protocol import Sample, Samples, SideView
 from benchmarks.rd.results import write_json
+from common.bundle import Bundle
 from common.errors import DatasetError, UsageError
 
 PROTOCOL = "128x256"
@@ -241,6 +242,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--every and --limit must be at least 1")
     if options.start is not None and not options.start.exists():
         raise UsageError(f"--from {options.start}: no such checkpoint or bundle")
+    if options.start is not None and options.start.is_dir():
+        Bundle.load(options.start)  # told before minutes of reading
 
 
 def _parser() -> argparse.ArgumentParser:

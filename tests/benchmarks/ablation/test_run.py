@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.ablation import retrain
 from benchmarks.ablation import run as run_module
-from common.errors import DatasetError, UsageError
+from common.errors import BundleError, DatasetError, UsageError
 
 
 @pytest.mark.slow
@@ -61,6 +61,12 @@ def test_a_folder_that_is_not_there_is_named_before_anything_is_trained(tmp_path
     (tmp_path / "seq_a" / "left").mkdir(parents=True)
     argv = [*BASE, "--budget-steps", "3", "--data", str(tmp_path), "--hold-out", "seq_z"]
     with pytest.raises(DatasetError, match="seq_z"):
+        run_module.main(argv)
+
+
+def test_a_start_folder_that_is_no_bundle_is_named_before_anything_is_read(tmp_path):
+    argv = [*BASE, "--budget-steps", "3", "--data", "d", "--eval", "e", "--from", str(tmp_path)]
+    with pytest.raises(BundleError, match=tmp_path.name):
         run_module.main(argv)
 
 
