@@ -36,7 +36,7 @@ COMMANDS = {
         "bytes that compression saves of OXTS records; trains the dictionary",
     ),
     "link": ("benchmarks.link.run", "the stream and its rate control over emulated links (root, Linux)"),
-    "all": ("benchmarks.parts", "every benchmark with its default sampling, resumable (`make bench`)"),
+    "all": ("benchmarks.bench", "every benchmark with its default sampling, resumable (`make bench`)"),
     "bars": ("benchmarks.bars", "the project's targets against the results in benchmarks/results"),
     "tables": ("benchmarks.tables", "write the tables and plots of the documents from the results"),
 }

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import LEDGER, MINUTES_ALLOWED, PARTS
+from benchmarks.ledger import LEDGER
+from benchmarks.parts import MINUTES_ALLOWED, PARTS
 from benchmarks.rd.checks import ENTROPY_OVERHEAD_ALLOWED, HEADER_BYTES_ALLOWED
 from benchmarks.rd.metrics import METRICS
 from benchmarks.rd.results import OURS, Results, write_json
@@ -319,10 +320,10 @@ def _budget(ledger: Document | None) -> Bar:
     if not ledger or not ledger.get("parts"):
         return _open(area, target)
     cores = sorted({entry["cores"] for entry in ledger["parts"].values()})
-    measured = (
-        f"{ledger['minutes']:.0f} min for {len(ledger['parts'])} parts on {'/'.join(map(str, cores))} cores"
-    )
-    if ledger["minutes"] > MINUTES_ALLOWED:
+    # By the clock where everything was made in one go, else added up.
+    minutes = max(ledger["minutes"], ledger.get("whole_minutes", 0.0))
+    measured = f"{minutes:.0f} min for {len(ledger['parts'])} parts on {'/'.join(map(str, cores))} cores"
+    if minutes > MINUTES_ALLOWED:
         return Bar(area, target, measured, FAIL)
     # A few parts within the hour say nothing about all of them.
     missing = [part.name for part in PARTS if part.name not in ledger["parts"]]

@@ -1,36 +1,14 @@
-"""`python -m benchmarks all` (`make bench`): every benchmark in turn, each result kept, finished ones not run again.
-
-A part is one command with its sampling. It runs as a process of its own and writes to OUT; its JSON moves to RESULTS
-only when it is whole, so a run cut short never leaves half a result there. The ledger, RESULTS/bench.json, says of
-each part with which command, bundle and commit it was made and how long it took; the same command goes on where it
-was stopped. A part whose data, module or packages are not at hand is skipped with a line.
-"""
+"""What `make bench` runs: one command with its sampling for every result."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import hashlib
-import json
 import os
-import shutil
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from benchmarks import report
-from benchmarks.rd.results import write_json
-from common.errors import MissingDependency, UsageError
+from common.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = Path("benchmarks/results")
-OUT = Path("out/bench")
-LEDGER = "bench.json"
 MINUTES_ALLOWED = 60.0
 JSON_PLACE, OUT_PLACE = "{json}", "{out}"
 
@@ -47,6 +25,7 @@ class Part:
         result: where the command leaves its JSON, inside its `{out}`; empty where it takes `{json}`.
         pictures: files of `{out}` kept beside the result as NAME-FILE; never any that show data set pictures.
         restores: it decodes with lossy side views, so its result is one of the restorer too.
+        alone: it times something, so nothing may run beside it.
     """
 
     name: str
@@ -56,6 +35,7 @@ class Part:
     result: str = ""
     pictures: tuple[str, ...] = ()
     restores: bool = False
+    alone: bool = False
 
     @property
     def variables(self) -> list[str]:
@@ -119,8 +99,8 @@ PARTS = (
         _words(f"--data {_TEST} --protocol full --every 18 --qualities 0,3,5 --json {JSON_PLACE}"),
         2,
     ),
-    Part("encode", "encode", ("--size", "375x1242", "--repeat", "40", "--json", JSON_PLACE), 0.2),
-    Part("demo", "demo", ("--out", OUT_PLACE), 2, result="demo.json"),
+    Part("encode", "encode", ("--size", "375x1242", "--repeat", "40", "--json", JSON_PLACE), 0.2, alone=True),
+    Part("demo", "demo", ("--out", OUT_PLACE), 2, result="demo.json", alone=True),
     Part(
         "sequence",
         "sequence",
@@ -150,151 +130,11 @@ PARTS = (
         3.5,
         pictures=("downstream.png",),
     ),
-    Part("telemetry", "telemetry", ("--data", _DRIVE, "--json", JSON_PLACE), 0.2),
-    Part("soak", "soak", ("--frames", "200000", "--json", JSON_PLACE), 0.8),
-    Part("gateway", "gateway", ("--vehicles", "200", "--json", JSON_PLACE), 0.5),
-    Part("gpu-decode-small", "gpu-decode", ("--small", "--json", JSON_PLACE), 0.2),
+    Part("telemetry", "telemetry", ("--data", _DRIVE, "--json", JSON_PLACE), 0.2, alone=True),
+    Part("soak", "soak", ("--frames", "200000", "--json", JSON_PLACE), 0.8, alone=True),
+    Part("gateway", "gateway", ("--vehicles", "200", "--json", JSON_PLACE), 0.5, alone=True),
+    Part("gpu-decode-small", "gpu-decode", ("--small", "--json", JSON_PLACE), 0.2, alone=True),
 )
-
-
-def main(argv: list[str]) -> int:
-    """Run what is not finished, then write the documents' tables and print the targets; 1 if a part failed."""
-    options = _parser().parse_args(argv)
-    parts, results, out = pick(options.only), _at_root(options.results), options.out
-    if options.list:
-        for part in parts:
-            print(f"{part.name:<20} {part.minutes:5.1f} min  python -m benchmarks {part.command}")
-        return 0
-    ledger = Ledger.read(results / LEDGER)
-    bundle = _bundle_id()
-    failed = []
-    total = sum(part.minutes for part in parts)
-    shape = "{desc} {percentage:3.0f}%|{bar}| {n:.0f} of about {total:.0f} min [{elapsed}]"
-    with tqdm(total=total, unit="min", desc="bench", disable=None, bar_format=shape) as bar:
-        for number, part in enumerate(parts, 1):
-            place = f"[{number}/{len(parts)}] {part.name}"
-            why = why_not(part)
-            if why:
-                _say(f"{place}: skipped, {why}")
-            elif not options.fresh and ledger.holds(part, bundle, results, out):
-                made = ledger.parts[part.name]
-                _say(f"{place}: finished before ({made['date']}, {made['minutes']:.1f} min), kept")
-            else:
-                _say(f"{place}: about {part.minutes:g} min")
-                forget_draft(part, bundle, out, options.fresh)
-                outcome = run_part(part, results, out)
-                if outcome.code == 0:
-                    ledger.enter(part, bundle, results, out, outcome.minutes)
-                elif outcome.code == MissingDependency.exit_code:
-                    _say(f"{place}: skipped, a package or its weights are not at hand (see the line above)")
-                else:
-                    failed.append(f"{part.name} (exit code {outcome.code})")
-            bar.update(part.minutes)
-    if not options.no_tables:
-        from benchmarks import bars, tables
-
-        tables.main(["--results", str(results)])
-        bars.main(["--results", str(results)])
-    if failed:
-        _say(f"failed: {', '.join(failed)}")
-    return 1 if failed else 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Hold how a part's process ended."""
-
-    code: int
-    minutes: float
-
-
-def run_part(part: Part, results: Path, out: Path) -> Outcome:
-    """Run one part as a process and, when it ends well, move its JSON, its text and its plots to `results`.
-
-    What it prints is kept as RESULTS/NAME.md: every benchmark prints Markdown.
-    """
-    here = out / part.name
-    _at_root(here).mkdir(parents=True, exist_ok=True)
-    draft = out / f"{part.name}.json"
-    words = part.arguments(draft, here)
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
-    )
-    minutes = (time.monotonic() - started) / 60
-    if done.returncode == 0:
-        results.mkdir(parents=True, exist_ok=True)
-        made = here / part.result if part.result else draft
-        shutil.copyfile(_at_root(made), results / f"{part.name}.json")
-        (results / f"{part.name}.md").write_text(done.stdout, encoding="utf-8")
-        for name in part.pictures:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(_at_root(here / name), results / f"{part.name}-{name}")
-    return Outcome(done.returncode, minutes)
-
-
-def forget_draft(part: Part, bundle: str | None, out: Path, fresh: bool) -> None:
-    """Delete what an earlier run left half done, where it was made with another bundle (or `fresh`).
-
-    Some benchmarks go on from their own file, and rightly refuse one of another bundle.
-    """
-    draft = _at_root(out / f"{part.name}.json")
-    if not draft.is_file():
-        return
-    try:
-        held = json.loads(draft.read_text(encoding="utf-8"))["bundle"]["id"]
-    except (OSError, ValueError, KeyError, TypeError):
-        held = None
-    if fresh or held != bundle:
-        draft.unlink()
-
-
-class Ledger:
-    """Remember which part was made how."""
-
-    def __init__(self, path: Path, parts: dict[str, dict[str, Any]]) -> None:
-        """Take what the file at `path` says."""
-        self.path, self.parts = path, parts
-
-    @classmethod
-    def read(cls, path: Path) -> Ledger:
-        """Return the ledger of a results folder, an empty one where there is none or it is damaged."""
-        try:
-            parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
-        except (OSError, ValueError, KeyError, TypeError):
-            parts = {}
-        return cls(path, parts)
-
-    def holds(self, part: Part, bundle: str | None, results: Path, out: Path) -> bool:
-        """Tell whether a part is finished: same command, same bundle (and restorer), its result as it was left."""
-        made = self.parts.get(part.name)
-        file = results / f"{part.name}.json"
-        return (
-            made is not None
-            and made.get("command") == _command(part, out)
-            and made.get("bundle") == bundle
-            and (not part.restores or made.get("restorer") == _restorer_id())
-            and file.is_file()
-            and made.get("sha256") == _sha256(file)
-        )
-
-    def enter(self, part: Part, bundle: str | None, results: Path, out: Path, minutes: float) -> None:
-        """Note a part that has just been finished, and write the file."""
-        about = report.describe_run([])
-        self.parts[part.name] = {
-            "command": _command(part, out),
-            "bundle": bundle,
-            **({"restorer": _restorer_id()} if part.restores else {}),
-            "commit": about["commit"],
-            "cores": about["machine"]["cores"],
-            "date": about["date"],
-            "minutes": round(minutes, 2),
-            "sha256": _sha256(results / f"{part.name}.json"),
-        }
-        names = [p.name for p in PARTS if p.name in self.parts]
-        ordered = {name: self.parts[name] for name in names}
-        total = round(sum(entry["minutes"] for entry in ordered.values()), 2)
-        write_json(self.path, {"schema": 1, "minutes": total, "parts": ordered})
 
 
 def why_not(part: Part) -> str:
@@ -327,29 +167,6 @@ def pick(only: str | None) -> list[Part]:
     return [part for part in PARTS if part.name in names]
 
 
-def _command(part: Part, out: Path) -> str:
-    words = part.arguments(out / f"{part.name}.json", out / part.name)
-    return report.command_text(report.command_line("benchmarks", words))
-
-
-def _restorer_id() -> str:
-    """Return the beginning of the hash of the restorer, weights and code: it stands beside the bundles, not in them."""
-    folder = ROOT / "cloud" / "restoration"
-    parts = (folder / "weights" / "restorer.safetensors", folder / "network.py", folder / "gauge.py")
-    return hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:16]
-
-
-def _bundle_id() -> str | None:
-    """Return the default bundle's id: results of another one are not this project's results any more."""
-    from common.bundle import Bundle
-    from common.errors import BundleError
-
-    try:
-        return Bundle.load().hex
-    except BundleError:
-        return None
-
-
 def _expanded(word: str) -> str:
     variable, slash, rest = word[1:].partition("/")
     if not word.startswith("$") or variable not in os.environ:
@@ -357,29 +174,6 @@ def _expanded(word: str) -> str:
     return os.environ[variable].rstrip("/") + slash + rest
 
 
-def _at_root(path: Path) -> Path:
+def at_root(path: Path) -> Path:
+    """Return a path that is relative to the checkout."""
     return path if path.is_absolute() else ROOT / path
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks all",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--only", help="comma-separated names of parts (default: all; --list shows them)")
-    add("--fresh", action="store_true", help="run finished parts again, too")
-    add("--list", action="store_true", help="list the parts and stop")
-    add("--results", type=Path, default=RESULTS, help=f"where finished results go (default {RESULTS})")
-    add("--out", type=Path, default=OUT, help=f"where parts work, with plots and sheets (default {OUT})")
-    add("--no-tables", action="store_true", help="leave the documents as they are, print no targets")
-    return parser

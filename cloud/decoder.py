@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
 from cloud.models.codec import Codec, Decoded, ModelConfig
+from cloud.models.pattern import without_pattern
 from cloud.models.refiner import SHARE, Refiner, intervals
 from cloud.restoration.network import Restorer, load_restorer, restore
 from cloud.text.captioner import Captioner, TaggerCaptioner
@@ -28,6 +29,7 @@ from common.bundle import MANIFEST, Bundle
 from common.entropy.latents import LatentCodec
 from common.entropy.refinement import Refinement
 from common.errors import BundleCorrupt, UsageError
+from common.luma import BLOCK
 
 # The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
 SMALLEST_SIDE = 64
@@ -230,8 +232,9 @@ class Decoder:
                     steps,
                     tags=torch.zeros_like(presence[refused]),
                 )
-                out = _replaced(out, again, refused)
-            images = _to_bytes(self._refined(out, coded)[..., :height, :width])
+                out = out.replaced(again, refused)
+            painted = _all_painted(out.blend.image.float(), (present == 0) | refused)
+            images = _to_bytes(self._refined(out, painted, coded)[..., :height, :width])
             warped = _to_bytes(out.geometry.warped[..., :height, :width])
             mask = out.blend.mask[:, 0, :height, :width].float().cpu().numpy()
             disparity = out.geometry.disparity[:, 0, :height, :width].float().cpu().numpy()
@@ -255,12 +258,11 @@ class Decoder:
             for i in range(len(requests))
         ]
 
-    def _refined(self, out: Decoded, coded: list[Coded]) -> Tensor:
+    def _refined(self, out: Decoded, image: Tensor, coded: list[Coded]) -> Tensor:
         """Return the pictures (B, 3, H, W) in [-1, 1], moved and painted within what their refinements allow.
 
         A frame without a refinement has no bounds to be kept in, and is better for it all the same.
         """
-        image = out.blend.image.float()
         if self.refiner is None:
             return image
         blocks = coded[0].y_hat.shape[1:]
@@ -331,16 +333,11 @@ def side_information(request: DecodeRequest) -> NDArray[np.uint8] | None:
     return request.side if request.side is not None else request.previous
 
 
-def _replaced(whole: Decoded, part: Decoded, rows: Tensor) -> Decoded:
-    """Return `whole` with what is shown of it taken from `part` in the rows (B,) that are true."""
-    blend = [a.clone() for a in whole.blend]
-    for kept, new in zip(blend, part.blend, strict=True):
-        kept[rows] = new
-    geometry = whole.geometry._replace(
-        disparity=whole.geometry.disparity.clone(), warped=whole.geometry.warped.clone()
-    )
-    geometry.disparity[rows], geometry.warped[rows] = part.geometry.disparity, part.geometry.warped
-    return whole._replace(blend=type(whole.blend)(*blend), geometry=geometry)
+def _all_painted(images: Tensor, alone: Tensor) -> Tensor:
+    """Return images (B, 3, H, W); from those without any side view (B,) the grid of their latents is taken out."""
+    if not bool(alone.any()):
+        return images
+    return torch.where(alone.view(-1, 1, 1, 1), without_pattern(images, BLOCK), images)
 
 
 def _to_bytes(images: Tensor) -> NDArray[np.uint8]:

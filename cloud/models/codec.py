@@ -99,6 +99,16 @@ class Decoded(NamedTuple):
     penalty: Tensor | None = None
     y_hat: Tensor | None = None
 
+    def replaced(self, part: Decoded, rows: Tensor) -> Decoded:
+        """Return this with what is shown of it taken from `part` in the rows (B,) that are true."""
+        blend = [a.clone() for a in self.blend]
+        for kept, new in zip(blend, part.blend, strict=True):
+            kept[rows] = new
+        disparity, warped = self.geometry.disparity.clone(), self.geometry.warped.clone()
+        disparity[rows], warped[rows] = part.geometry.disparity, part.geometry.warped
+        geometry = self.geometry._replace(disparity=disparity, warped=warped)
+        return self._replace(blend=Blend(*blend), geometry=geometry)
+
 
 class Codec(nn.Module):
     """Distributed stereo codec: the encoder sees the main view alone, the decoder has the side view too.

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cloud.models.blocks import conv, stack, upsample, zero
+from cloud.models.pattern import without_pattern
 from cloud.restoration.gauge import GRID, Gauge
 from cloud.weights import load_network, save_network
 from common.types import RgbImage
@@ -28,8 +29,6 @@ SMALLEST = 32
 """To at least so many pixels: the gauge looks at three scales."""
 _UNTOUCHED, _WHOLE = 1.3, 2.5
 """Guessed damage (log2 of levels) below which a picture is left alone, and from which on it is corrected in full."""
-_CELLS_AROUND = 9
-"""Blocks of 8x8 to a side over which a place's mean is taken."""
 _WIDTHS = (32, 64)
 
 
@@ -70,28 +69,8 @@ class Restorer(nn.Module):
         h = h + self.wide(wide * (1 + scale) + shift)
         share = ((damage - _UNTOUCHED) / (_WHOLE - _UNTOUCHED)).clamp(0, 1)
         unit = (share * torch.exp2(damage)).view(-1, 1, 1, 1) / 127.5
-        correction = without_dots(unit * self.leave(h).float())
+        correction = without_pattern(unit * self.leave(h).float(), GRID)
         return ((x + correction) * 0.5 + 0.5).clamp(0, 1)
-
-
-def without_dots(correction: Tensor) -> Tensor:
-    """Return a correction (B, C, H, W) whose places in blocks of 8x8 have the same local mean.
-
-    A network that knows the place in a block, and works at stride 4, can add one pattern everywhere; LPIPS takes it for
-    texture. What repeats over some 72 pixels is no part of any picture: the mean of each place around, less the mean
-    of all places, is taken out.
-    """
-    batch, channels, height, width = correction.shape
-    whole = F.pad(correction, (0, -width % GRID, 0, -height % GRID), mode="replicate")
-    # Two boxes of a block's side: what repeats with the block vanishes in them, slopes stay (and are no stairs).
-    smooth = F.pad(whole, (GRID - 1,) * 4, mode="replicate")
-    smooth = F.avg_pool2d(F.avg_pool2d(smooth, GRID, 1), GRID, 1)
-    around = F.pad(F.pixel_unshuffle(whole - smooth, GRID), (_CELLS_AROUND // 2,) * 4, mode="replicate")
-    mean = F.avg_pool2d(around, _CELLS_AROUND, 1)
-    rows, columns = mean.shape[2:]
-    mean = mean.view(batch, channels, GRID * GRID, rows, columns)
-    dots = F.pixel_shuffle((mean - mean.mean(2, keepdim=True)).flatten(1, 2), GRID)
-    return (whole - dots)[:, :, :height, :width]
 
 
 def _places(half: Tensor) -> Tensor:

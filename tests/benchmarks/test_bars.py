@@ -163,6 +163,9 @@ def test_other_results_are_read(tmp_path):
     assert found(tmp_path, "60 minutes").status == OPEN, "one part within the hour says nothing of the rest"
     write("bench.json", {"minutes": 59.0, "parts": {part.name: {"cores": 2} for part in PARTS}})
     assert found(tmp_path, "60 minutes").status == PASS
+    everything = {part.name: {"cores": 2} for part in PARTS}
+    write("bench.json", {"minutes": 59.0, "whole_minutes": 63.0, "parts": everything})
+    assert found(tmp_path, "60 minutes").status == FAIL, "by the clock it was more"
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", '{"complete": false, "goal": {"reached": true}}'])

@@ -51,6 +51,21 @@ def test_the_side_view_helps_and_its_absence_still_decodes(encoder, decoder, str
     assert psnr(with_side.image, street.main) > psnr(without.image, street.main) > 12
 
 
+def repeats(image) -> float:
+    """Return by how many levels the places of cells of 16x16 differ in the mean of a picture's details."""
+    fine = image.astype(np.float32) - cv2.GaussianBlur(image, (0, 0), 6).astype(np.float32)
+    place = fine.reshape(image.shape[0] // 16, 16, image.shape[1] // 16, 16, 3).mean((0, 2))
+    return float(np.ptp(place - place.mean((0, 1)), axis=(0, 1)).max())
+
+
+@pytest.mark.parametrize("quality", [2, 5])
+def test_without_a_side_view_nothing_repeats_with_the_grid_of_the_latents(encoder, decoder, quality):
+    main = StereoStreet(5, height=192, width=320).frame(0).main
+    packet = encoder.encode(main, quality).packet
+    grain = repeats(decoder.decode(DecodeRequest(packet, 192, 320, None)).image)
+    assert grain < repeats(main)
+
+
 def test_previous_stands_in_for_a_missing_side_view(encoder, decoder, street):
     packet = encoder.encode(street.main, 5).packet
     request = DecodeRequest(packet, 128, 256, None, previous=street.side)

@@ -17,7 +17,6 @@ from cloud.restoration.network import (
     load_restorer,
     restore,
     save_restorer,
-    without_dots,
 )
 from common.errors import BundleCorrupt, BundleNotFound
 from common.synthetic.street import StereoStreet
@@ -83,23 +82,8 @@ def test_the_shipped_one_softens_the_blocks_of_jpeg(shipped: Restorer) -> None:
     assert coded_ > plain + 2 and restored - plain < 0.85 * (coded_ - plain)
 
 
-@pytest.mark.parametrize("size", [(96, 128), (92, 132)])
-def test_what_repeats_every_eight_pixels_is_taken_out_of_a_correction(size: tuple[int, int]) -> None:
-    torch.manual_seed(3)
-    height, width = size
-    wanted = torch.nn.functional.interpolate(torch.randn(2, 3, 4, 6), size=size, mode="bicubic")
-    pattern = torch.randn(1, 3, 8, 8)
-    pattern = (pattern - pattern.mean((2, 3), keepdim=True)).repeat(1, 1, 12, 17)[:, :, :height, :width]
-    assert pattern.square().mean() > 0.5
-    assert (without_dots(wanted + pattern) - wanted).square().mean() < 0.1
-    torch.testing.assert_close(without_dots(torch.full((1, 3, 4, 8), 0.5)), torch.full((1, 3, 4, 8), 0.5))
-    slope = torch.linspace(-1, 1, width).expand(1, 3, height, width)
-    inner = (slice(None), slice(None), slice(40, -40), slice(40, -40))
-    torch.testing.assert_close(without_dots(slope)[inner], slope[inner], atol=1e-3, rtol=0)
-
-
 def test_the_shipped_one_adds_no_pattern(shipped: Restorer) -> None:
-    """Without `without_dots` it is 5 to 16 levels high in coarse pictures."""
+    """Where the pattern is left in (cloud.models.pattern) it is 5 to 16 levels high in coarse pictures."""
     picture = StereoStreet(23, height=128, width=256).frame(0).side
     for coding in (Coding(JPEG, 10), Coding(AV1_HALF, 56)):
         coded = code(picture, coding)
