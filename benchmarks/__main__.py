@@ -22,6 +22,7 @@ COMMANDS = {
         "both cameras of a drive at equal total bytes; stability over time",
     ),
     "robust": ("benchmarks.robust.run", "wrong, stale, lossy and absent side views"),
+    "grain": ("benchmarks.grain", "what repeats with a grid in rebuilt pictures: LPIPS takes it for texture"),
     "gpu-decode": (
         "benchmarks.gpu_decode",
         "decoding times, beside a latent diffusion model of the usual size",

@@ -84,7 +84,7 @@ PARTS = (
         "geometry",
         "geometry",
         ("--data", _TEST, "--every", "3", "--qualities", "0,1,2,3,4,5", "--ceilings", "--json", JSON_PLACE),
-        3,
+        2,
     ),
     Part(
         "geometry-jpeg50",
@@ -121,6 +121,13 @@ PARTS = (
         ("--data", _TEST, "--every", "6", *_FILES),
         11,
         pictures=("side.png", "stale.png", "wrong.png"),
+        restores=True,
+    ),
+    Part(
+        "grain",
+        "grain",
+        _words(f"--data {_TEST} --every 9 --qualities 0,2,5,7 --json {JSON_PLACE}"),
+        1,
         restores=True,
     ),
     Part(
