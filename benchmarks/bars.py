@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +13,11 @@ from benchmarks.ledger import LEDGER
 from benchmarks.parts import MINUTES_ALLOWED, PARTS
 from benchmarks.rd.checks import ENTROPY_OVERHEAD_ALLOWED, HEADER_BYTES_ALLOWED
 from benchmarks.rd.metrics import METRICS
-from benchmarks.rd.results import OURS, Results, write_json
+from benchmarks.rd.results import OURS, write_json
+from benchmarks.shelf import Document, Shelf
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PASS, FAIL, OPEN = "pass", "fail", "open"
-Document = Mapping[str, Any]
 LOWEST_BPP, HIGHEST_BPP = 0.003, 0.15
 
 
@@ -37,26 +36,6 @@ class Bar:
     target: str
     measured: str
     status: str
-
-
-class Shelf:
-    """Read results by name, once each."""
-
-    def __init__(self, folder: Path) -> None:
-        """Take the folder of results."""
-        self._folder = folder
-        self._read: dict[str, Document | None] = {}
-
-    def get(self, name: str) -> Document | None:
-        """Return a result; None where it is missing, damaged or not finished."""
-        if name not in self._read:
-            try:
-                found = json.loads((self._folder / name).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                found = None
-            usable = isinstance(found, dict) and found.get("complete", True)
-            self._read[name] = _derived(found) if usable else None
-        return self._read[name]
 
 
 def main(argv: list[str]) -> int:
@@ -330,21 +309,6 @@ def _budget(ledger: Document | None) -> Bar:
     if missing:
         return Bar(area, target, f"{measured}; not run: {', '.join(missing)}", OPEN)
     return Bar(area, target, measured, PASS)
-
-
-def _derived(document: dict[str, Any]) -> Document:
-    """Return a result; what `rd` derives from its points is derived again, so that one definition holds for all."""
-    if not str(document.get("command", "")).startswith("python -m benchmarks rd "):
-        return document
-    results = Results.load(document)
-    return document | {
-        "bd": results.differences(document["protocol"]),
-        "monotone": results.monotone(),
-        "entropy": results.entropy(),
-    }
-
-
-# --- what they share ----------------------------------------------------------------------------------------
 
 
 def tally(found: Sequence[Bar]) -> dict[str, int]:

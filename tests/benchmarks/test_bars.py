@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from benchmarks.bars import FAIL, OPEN, PASS, Shelf, bars, main
+from benchmarks.bars import FAIL, OPEN, PASS, bars, main
 from benchmarks.parts import PARTS
 from benchmarks.rd.results import Results, write_json
+from benchmarks.shelf import Shelf
 
 GOOD = {"lpips_vgg": 0.11, "dists": 0.07, "psnr": 23.5, "ms_ssim_db": 13.0}
 

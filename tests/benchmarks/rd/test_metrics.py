@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.rd.metrics import METRICS, WEIGHTS_VARIABLE, Judge, MetricWeightsMissing, parse_metrics
-from common.errors import BundleCorrupt, UsageError
+from benchmarks.rd.metrics import METRICS, Judge, parse_metrics
+from benchmarks.rd.networks import WEIGHTS_VARIABLE
+from common.errors import UsageError
 from common.quality import ms_ssim, psnr
 
 KNOWN = {"lpips_vgg": 0.46135, "lpips_alex": 0.41971, "dists": 0.33489}
@@ -38,21 +39,6 @@ def test_plain_metrics_need_no_network(pictures):
     assert values[1]["ms_ssim"] == ms_ssim(reference, others[1])
     assert set(values[0]) == {"psnr", "ms_ssim", "ms_ssim_db"}
     assert sum(told) == len(others)
-
-
-def test_missing_weights_say_where_and_what_to_do(tmp_path, pictures, monkeypatch):
-    pytest.importorskip("lpips", reason="lpips (extra bench) is not installed")
-    pytest.importorskip("torchvision", reason="torchvision (extra bench) is not installed")
-    with pytest.raises(MetricWeightsMissing, match="nowhere"):
-        Judge(weights=tmp_path / "nowhere")
-    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
-    with pytest.raises(MetricWeightsMissing, match=f"vgg16.*{WEIGHTS_VARIABLE}") as caught:
-        Judge(("lpips_vgg",))
-    assert caught.value.exit_code == 50
-    assert "\n" not in str(caught.value)
-    (tmp_path / "vgg16_features_torchvision.safetensors").write_bytes(b"not weights")
-    with pytest.raises(BundleCorrupt, match="vgg16"):
-        Judge(("lpips_vgg",))
 
 
 @pytest.fixture(scope="module")
