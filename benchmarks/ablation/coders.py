@@ -18,7 +18,8 @@ from cloud.export import SKIP_INDEX, entropy_arrays
 from cloud.models.codec import Codec
 from cloud.models.quantisers.causal import CausalState
 from cloud.models.quantisers.checkerboard import CheckerboardHyperprior, anchors
-from cloud.models.quantisers.finite import contexts
+from cloud.models.quantisers.finite import FiniteTokens, contexts
+from cloud.models.quantisers.vector import VectorTokens
 from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
 from common.entropy.hyper import MEAN_UNIT, UPSAMPLING, Z_LIMIT
 from common.entropy.latents import Y_LIMIT, LatentCodec
@@ -148,6 +149,7 @@ class VectorCoder:
     """Vector-quantised tokens under the causal prior, one after another."""
 
     def __init__(self, model: Codec) -> None:
+        assert isinstance(model.tokens, VectorTokens)
         self._tokens = copy.deepcopy(model.tokens).cpu().float().eval()
 
     def encode(self, y: Floats, z: Floats, quality: int) -> Coded:
@@ -157,7 +159,7 @@ class VectorCoder:
             tokens = self._tokens.tokens(torch.from_numpy(y)[None], at)
             y_hat = self._tokens.rebuild(tokens, at)[0].numpy()
         encoder, bits = RangeEncoder(), 0.0
-        state = CausalState(self._tokens.prior, *y.shape[1:], quality)
+        state = CausalState(self._tokens.prior, y.shape[1], y.shape[2], quality)
         flat = tokens[0].flatten(1).numpy()
         for position in range(flat.shape[1]):
             state.enter(position)
@@ -184,7 +186,7 @@ class VectorCoder:
                 state.tell(position, group, token)
         decoder.finish()
         with torch.no_grad():
-            rebuilt = self._tokens.rebuild(tokens.unflatten(2, (height, width)), at)
+            rebuilt = self._tokens.rebuild(tokens.view(1, -1, height, width), at)
         return np.asarray(rebuilt[0].numpy(), np.float32)
 
 
@@ -192,6 +194,7 @@ class FiniteCoder:
     """Finite scalar tokens, each with the table of its neighbours' classes."""
 
     def __init__(self, model: Codec) -> None:
+        assert isinstance(model.tokens, FiniteTokens)
         self._tokens = copy.deepcopy(model.tokens).cpu().float().eval()
         with torch.no_grad():
             pmf = self._tokens.logits(torch.arange(self._tokens.qualities)).double().softmax(-1).numpy()

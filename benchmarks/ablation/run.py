@@ -146,8 +146,9 @@ def _samples(options: argparse.Namespace) -> list[Sample]:
             raise DatasetError(folder, "no such folder to judge on")
         for sample in Samples(folder, PROTOCOL, SideView("webp"), None, options.every):
             name = sample.name if options.eval else f"{folder.name}/{sample.name.rpartition('/')[2]}"
-            small = {"whole_main": sample.main, "whole_side": sample.main, "name": name}
-            found.append(dataclasses.replace(sample, **small))
+            found.append(
+                dataclasses.replace(sample, whole_main=sample.main, whole_side=sample.main, name=name)
+            )
     return found[: options.limit]
 
 

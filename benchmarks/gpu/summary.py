@@ -10,7 +10,7 @@ GOAL_MS, GOAL_SIZE, GOAL_DEVICE = 20.0, (384, 1248), "H200"
 
 def best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the fastest working variant of ours for each size, batch and steps, beside the reference's fastest."""
-    found = []
+    found: list[dict[str, Any]] = []
     for row in rows:
         place = {key: row[key] for key in ("height", "width", "batch")}
         if row["what"] != "ours" or any(

@@ -108,11 +108,13 @@ def time_calls(
     for _ in range(warm_up):
         call()
     cuda = device.type == "cuda"
-    wall, own = [], []
+    wall: list[float] = []
+    own: list[float] = []
     began = time.perf_counter()
     while len(wall) < repeat and (len(wall) < MIN_RUNS or time.perf_counter() - began < seconds):
         if cuda:
-            before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            event: Any = torch.cuda.Event  # untyped in torch
+            before, after = event(enable_timing=True), event(enable_timing=True)
             torch.cuda.synchronize(device)
             start = time.perf_counter()
             before.record()
@@ -135,7 +137,8 @@ def graphed(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
     The inputs are those that `call` holds; it must not copy from or to the host.
     """
-    stream = torch.cuda.Stream()
+    make: Any = torch.cuda.Stream  # untyped in torch
+    stream = make()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_WARM_UP_GRAPH):

@@ -71,6 +71,7 @@ def fill(disparity: Disparity, known: NDArray[np.bool_]) -> Disparity:
 
 
 def _warp(side: RgbImage, disparity: Disparity) -> RgbImage:
-    rows, columns = np.indices(disparity.shape, dtype=np.float32)
-    warped = cv2.remap(side, columns - disparity, rows, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    rows, columns = np.mgrid[: disparity.shape[0], : disparity.shape[1]].astype(np.float32)
+    there = np.asarray(columns - disparity, np.float32)
+    warped = cv2.remap(side, there, rows, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, dtype=np.uint8)

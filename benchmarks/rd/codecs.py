@@ -50,9 +50,20 @@ class Coded:
 class Codec(Protocol):
     """A conventional still-picture coder."""
 
-    name: str
-    label: str
-    ladder: tuple[int, ...]
+    @property
+    def name(self) -> str:
+        """Return its name on the command line."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Return its name for readers."""
+        ...
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """Return the settings to try."""
+        ...
 
     def code(self, image: RgbImage, setting: int) -> Coded:
         """Encode and decode one (H, W, 3) uint8 RGB picture at one rung of the ladder."""
@@ -258,11 +269,11 @@ def from_i420(planes: NDArray[np.uint8], height: int, width: int) -> RgbImage:
     flat, area = planes.reshape(-1), rows * columns
     luma = flat[:area].reshape(rows, columns)
     blue, red = flat[area : area * 5 // 4], flat[area * 5 // 4 :]
-    blue, red = (
+    large_blue, large_red = (
         cv2.resize(x.reshape(rows // 2, columns // 2), (columns, rows), interpolation=cv2.INTER_LINEAR)
         for x in (blue, red)
     )
-    rgb = cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2RGB)
+    rgb = cv2.cvtColor(cv2.merge([luma, large_red, large_blue]), cv2.COLOR_YCrCb2RGB)
     return np.ascontiguousarray(rgb[:height, :width])
 
 

@@ -49,7 +49,7 @@ def oracle_disparity(main: RgbImage, side: RgbImage) -> tuple[NDArray[np.float32
     Returns:
         (H, W) float32 disparity and (H, W) bool holes.
     """
-    left, right = (cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in (main, side))
+    left, right = (np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8) for view in (main, side))
     forward = _match(left, right)
     backward = _match(right[:, ::-1], left[:, ::-1])[:, ::-1]
     rows, columns = _grid(*forward.shape)
@@ -97,14 +97,15 @@ def _match(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.floa
     # Without a margin the matcher gives up on the leftmost columns altogether.
     margin = SGBM_DISPARITIES
     left, right = (
-        cv2.copyMakeBorder(view, 0, 0, margin, margin, cv2.BORDER_REPLICATE) for view in (left, right)
+        np.asarray(cv2.copyMakeBorder(view, 0, 0, margin, margin, cv2.BORDER_REPLICATE), np.uint8)
+        for view in (left, right)
     )
-    matcher = cv2.StereoSGBM_create(
+    matcher = cv2.StereoSGBM.create(
         minDisparity=0, numDisparities=SGBM_DISPARITIES, blockSize=SGBM_BLOCK, P1=8 * 3 * SGBM_BLOCK**2,
         P2=32 * 3 * SGBM_BLOCK**2, disp12MaxDiff=-1, preFilterCap=63, uniquenessRatio=0,
         speckleWindowSize=100, speckleRange=2, mode=cv2.STEREO_SGBM_MODE_HH,
     )  # fmt: skip
-    disparity = matcher.compute(left, right).astype(np.float32) / 16
+    disparity = np.asarray(matcher.compute(left, right), np.float32) / np.float32(16)
     return disparity[:, margin:-margin]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -126,6 +127,6 @@ def errors(
     return found | {"pixels": float(compared.mean())}
 
 
-def _nearest(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+def _nearest(plane: NDArray[Any]) -> NDArray[Any]:
     plane = np.ascontiguousarray(plane)
     return np.asarray(cv2.resize(plane, (SMALL_WIDTH, SMALL_HEIGHT), interpolation=cv2.INTER_NEAREST_EXACT))

@@ -123,11 +123,9 @@ class Results:
                 if not ours or not theirs:
                     continue
                 gain, rate = bd_quality(ours, theirs, better), bd_rate(ours, theirs, better)
-                rows.append(
-                    {"against": other, "label": label, "metric": key}
-                    | {"bd_quality": gain.as_dict(), "bd_rate_percent": rate.as_dict()}
-                    | {"counts": _counts(gain, rate)}
-                )
+                row: dict[str, Any] = {"against": other, "label": label, "metric": key}
+                row |= {"bd_quality": gain.as_dict(), "bd_rate_percent": rate.as_dict()}
+                rows.append(row | {"counts": _counts(gain, rate)})
         return rows
 
     def document(self, about: dict[str, Any], complete: bool) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def main(argv: list[str]) -> int:
     judge = Judge(judge_metrics, options.weights, device)
     results = Results(judge_metrics)
     ours, bundle = None, None
-    with_side = with_none = ()
+    with_side: tuple[int, ...] = ()
+    with_none: tuple[int, ...] = ()
     if Ours.name in names or Ours.noside_name in names:
         ours, bundle = Ours.load(options.bundle, options.device, options.steps)
         qualities = parse_qualities(options.qualities, bundle["qualities"])
@@ -209,9 +210,9 @@ def _produce(sample: Sample, protocol: str, plan: Plan, ours: Ours | None) -> li
         for setting in codec.ladder:
             started = time.perf_counter()
             coded = codec.code(sample.main, setting)
-            extra = {"codec_ms": 1e3 * (time.perf_counter() - started)}
+            took = {"codec_ms": 1e3 * (time.perf_counter() - started)}
             produced.append(
-                Produced(codec.name, codec.label, "codec", setting, coded.payload_bytes, coded.image, extra)
+                Produced(codec.name, codec.label, "codec", setting, coded.payload_bytes, coded.image, took)
             )
     return produced
 

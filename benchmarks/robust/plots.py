@@ -74,7 +74,7 @@ def _scatter(axes: Any, store: Store, key: str, quality: int, colour: str) -> No
     """Draw every picture's change against none over the SSIM of the wrong view with the true one."""
     without = {row["place"]: row.get(key) for row in store.select("base", NONE, quality)}
     points = [
-        (row["x"], _change(key, row[key], without[row["place"]]))
+        (row["x"], _change(key, row[key], float(without[row["place"]] or 0)))
         for row in store.select("wrong", quality=quality)
         if key in row and without.get(row["place"])
     ]

@@ -234,8 +234,9 @@ def ssim(a: RgbImage, b: RgbImage) -> float:
 
 
 def _whole(image: RgbImage) -> RgbImage:
-    if image.shape[0] * SMALL_WIDTH != image.shape[1] * SMALL_HEIGHT:
-        raise FrameSizeError(*image.shape[:2], "a wide view must be twice as wide as high")
+    height, width = image.shape[:2]
+    if height * SMALL_WIDTH != width * SMALL_HEIGHT:
+        raise FrameSizeError(height, width, "a wide view must be twice as wide as high")
     small = cv2.resize(image, (SMALL_WIDTH, SMALL_HEIGHT), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(small, dtype=np.uint8)
 

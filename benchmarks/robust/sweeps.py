@@ -157,9 +157,9 @@ def wrong(world: World, place: Place) -> list[Condition]:
         ((ssim(place.side, view), label, view) for label, view in _elsewhere(world, place)),
         key=lambda found: (-found[0], found[1]),
     )
-    ranks = (
-        np.unique(np.linspace(0, len(candidates) - 1, WRONG_VIEWS).round().astype(int)) if candidates else []
-    )
+    ranks: list[int] = []
+    if candidates:
+        ranks = np.unique(np.linspace(0, len(candidates) - 1, WRONG_VIEWS).round().astype(int)).tolist()
     return [
         Condition(
             f"wrong:{order}",

@@ -74,7 +74,8 @@ def read_clip(data: Path, frames: int | None) -> Clip:
         raise UsageError(f"--data {data} holds {len(drives)} drives ({names}, ...): name one of them")
     drive = drives[0]
     count = len(drive) if frames is None else min(frames, len(drive))
-    main, side = [], []
+    main: list[RgbImage] = []
+    side: list[RgbImage] = []
     for index in tqdm(range(count), desc="read", unit="frame", disable=None, leave=False):
         frame = drive[index]
         if frame.main is None or frame.side is None:

@@ -47,14 +47,16 @@ def motion(before: RgbImage, now: RgbImage) -> Motion:
     """Return the motion between two (H, W, 3) uint8 RGB frames of the source."""
     old, new = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, now))
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    there = np.asarray(flow.calc(new, old, None), np.float32)
-    back = np.asarray(flow.calc(old, new, None), np.float32)
-    height, width = new.shape
+    height, width = new.shape[:2]
+    there, back = (
+        np.asarray(flow.calc(a, b, np.zeros((height, width, 2), np.float32)), np.float32)
+        for a, b in ((new, old), (old, new))
+    )
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     grid = np.stack([columns, rows], axis=2) + there
     x, y = grid[..., 0], grid[..., 1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    returned = np.asarray(cv2.remap(back, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    returned = _remapped(back, grid)
     apart = ((there + returned) ** 2).sum(2)
     allowed = _RELATIVE * ((there**2).sum(2) + (returned**2).sum(2)) + _ABSOLUTE
     return Motion(grid, inside & (apart < allowed), _residual(before, now, grid))
@@ -89,6 +91,10 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, float] | None:
 
 
 def _residual(before: RgbImage, now: RgbImage, grid: NDArray[np.float32]) -> NDArray[np.float32]:
-    old = before.astype(np.float32)
-    warped = cv2.remap(old, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(now.astype(np.float32) - warped, np.float32)
+    return now.astype(np.float32) - _remapped(before.astype(np.float32), grid)
+
+
+def _remapped(image: NDArray[np.float32], grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    columns, rows = cv2.split(grid)
+    moved = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)

@@ -63,10 +63,25 @@ def kbps(bytes_a_frame: float) -> float:
 class LowDelayCodec(Protocol):
     """A conventional video codec in its low-delay mode; a larger setting means fewer bits."""
 
-    name: str
-    label: str
-    ladder: tuple[int, ...]
-    coarsest: int
+    @property
+    def name(self) -> str:
+        """Return its name on the command line."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Return its name for readers."""
+        ...
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """Return the settings to try."""
+        ...
+
+    @property
+    def coarsest(self) -> int:
+        """Return the largest setting."""
+        ...
 
     def encode(
         self, images: Sequence[RgbImage], setting: int, progress: Progress | None = None

@@ -95,7 +95,8 @@ class Store:
         path = self._arrays_path(key, frame)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part.npz")
-        np.savez_compressed(draft, **arrays)
+        write: Any = np.savez_compressed  # its types take no names for arrays
+        write(draft, **arrays)
         os.replace(draft, path)
 
     def _rows_path(self, frame: int) -> Path:
