@@ -84,7 +84,7 @@ PARTS = (
         "geometry",
         "geometry",
         ("--data", _TEST, "--every", "3", "--qualities", "0,1,2,3,4,5", "--ceilings", "--json", JSON_PLACE),
-        2,
+        1.5,
     ),
     Part(
         "geometry-jpeg50",
@@ -126,8 +126,8 @@ PARTS = (
     Part(
         "grain",
         "grain",
-        _words(f"--data {_TEST} --every 9 --qualities 0,2,5,7 --json {JSON_PLACE}"),
-        1,
+        _words(f"--data {_TEST} --every 18 --qualities 0,5 --json {JSON_PLACE}"),
+        1.5,
         restores=True,
     ),
     Part(
