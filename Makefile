@@ -39,7 +39,7 @@ help: ## list the targets
 demo: $(RUN_OK) ## stream a synthetic street between two processes; table, picture and video in out/demo
 	$(PY) -m benchmarks demo $(DEMO_ARGS)
 
-bench: $(DEV_OK) ## every number of the documents again, finished parts kept; about an hour on two cores
+bench: $(DEV_OK) ## every number of the documents again, finished parts kept; an hour or more on two cores
 	$(PY) -m benchmarks all $(BENCH_ARGS)
 
 faults: $(DEV_OK) ## break processes, links and disks for some ten minutes; the account in benchmarks/results/faults.json

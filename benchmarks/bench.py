@@ -27,10 +27,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.ledger import LEDGER, Ledger, bundle_id
-from benchmarks.parts import PARTS, Part, at_root, pick, why_not
+from benchmarks.parts import PARTS, ROOT, Part, at_root, pick, why_not
 from common.errors import MissingDependency, UsageError
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path("benchmarks/results")
 OUT = Path("out/bench")
 _LANES = 2
@@ -71,7 +70,7 @@ def main(argv: list[str]) -> int:
                 _say(f"{part.name}: skipped, a package or its weights are not at hand")
             else:
                 failed.append(f"{part.name} (exit code {outcome.code})")
-            if outcome.code:
+            if outcome.said:
                 _say(outcome.said)
     if todo == list(PARTS) and all(part.name in ledger.parts for part in PARTS) and not failed:
         ledger.whole = (time.monotonic() - started) / 60

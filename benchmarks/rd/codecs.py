@@ -47,8 +47,8 @@ class Coded:
     image: RgbImage
 
 
-class Codec(Protocol):
-    """A conventional still-picture coder."""
+class Rungs(Protocol):
+    """What every conventional coder, of pictures or video, says of itself."""
 
     @property
     def name(self) -> str:
@@ -64,6 +64,10 @@ class Codec(Protocol):
     def ladder(self) -> tuple[int, ...]:
         """Return the settings to try."""
         ...
+
+
+class Codec(Rungs, Protocol):
+    """A conventional still-picture coder."""
 
     def code(self, image: RgbImage, setting: int) -> Coded:
         """Encode and decode one (H, W, 3) uint8 RGB picture at one rung of the ladder."""

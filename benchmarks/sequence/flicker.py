@@ -48,10 +48,9 @@ def motion(before: RgbImage, now: RgbImage) -> Motion:
     old, new = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, now))
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     height, width = new.shape[:2]
-    there, back = (
-        np.asarray(flow.calc(a, b, np.zeros((height, width, 2), np.float32)), np.float32)
-        for a, b in ((new, old), (old, new))
-    )
+    # No flow to begin with: zeros would be taken for one. The types of OpenCV do not know that it may be None.
+    calc: Any = flow.calc
+    there, back = (np.asarray(calc(a, b, None), np.float32) for a, b in ((new, old), (old, new)))
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     grid = np.stack([columns, rows], axis=2) + there
     x, y = grid[..., 0], grid[..., 1]

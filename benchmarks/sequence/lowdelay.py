@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from benchmarks.rd.codecs import from_i420, has_encoder, i420, nal_units, obus
+from benchmarks.rd.codecs import Rungs, from_i420, has_encoder, i420, nal_units, obus
 from benchmarks.sequence.clip import RATE_HZ
 from cloud.restoration.degrade import ordinary_priority
 from common.errors import CorruptPayload, MdicError, MissingDependency, UsageError
@@ -60,23 +60,8 @@ def kbps(bytes_a_frame: float) -> float:
     return bytes_a_frame * 8 * RATE_HZ / 1000
 
 
-class LowDelayCodec(Protocol):
+class LowDelayCodec(Rungs, Protocol):
     """A conventional video codec in its low-delay mode; a larger setting means fewer bits."""
-
-    @property
-    def name(self) -> str:
-        """Return its name on the command line."""
-        ...
-
-    @property
-    def label(self) -> str:
-        """Return its name for readers."""
-        ...
-
-    @property
-    def ladder(self) -> tuple[int, ...]:
-        """Return the settings to try."""
-        ...
 
     @property
     def coarsest(self) -> int:
