@@ -21,6 +21,7 @@ COMMANDS = {
         "benchmarks.sequence.run",
         "both cameras of a drive at equal total bytes; stability over time",
     ),
+    "temporal": ("benchmarks.temporal", "a drive with the frame before as side information, and without"),
     "robust": ("benchmarks.robust.run", "wrong, stale, lossy and absent side views"),
     "grain": ("benchmarks.grain", "what repeats with a grid in rebuilt pictures: LPIPS takes it for texture"),
     "gpu-decode": (

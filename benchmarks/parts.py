@@ -107,13 +107,20 @@ PARTS = (
         (
             *_words(
                 f"--data {_DRIVE} --every 20 --metrics lpips_vgg,psnr --qualities 0,2"
-                " --sides av1-half:70,av1-half:67,av1-half:64,70,62 --no-video --watch 21"
+                " --sides av1-half:70,av1-half:67,av1-half:64,70,62 --no-video --temporal --watch 21"
             ),
             *_FILES,
         ),
         9,
         pictures=("lpips_vgg.png", "over-time.png"),
         restores=True,
+    ),
+    Part(
+        "temporal",
+        "temporal",
+        ("--data", _DRIVE, "--every", "2", "--qualities", "0,2,4,6", *_FILES),
+        2,
+        pictures=("curves.png",),
     ),
     Part(
         "robust",

@@ -28,6 +28,7 @@ RENDERERS = {
     "geometry": ("benchmarks.rd.geometry", "table"),
     "encode": ("benchmarks.encode", "table"),
     "telemetry": ("benchmarks.telemetry", "table"),
+    "temporal": ("benchmarks.temporal", "table"),
     "grain": ("benchmarks.grain", "table"),
     "sequence": ("benchmarks.sequence.tables", "tables"),
     "faults": ("benchmarks.stream_tables", "faults"),

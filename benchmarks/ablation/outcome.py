@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import canvas
 from benchmarks.rd.bd import Curve, bd_quality, bd_rate
 from benchmarks.rd.metrics import METRICS
-from common.errors import MissingDependency
 
 SCHEMA = 1
 PANEL = ("lpips_vgg", "dists", "psnr", "ms_ssim_db")
@@ -142,16 +142,11 @@ def draw(found: Mapping[str, Any], title: str, path: Path) -> Path:
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator, NullFormatter
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "bench") from error
     keys = [key for key in PANEL if key in found["metrics"]] or list(found["metrics"])
     rows = -(-len(keys) // 2)
-    figure = Figure(figsize=(13.0, 4.6 * rows + 0.9), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas.blank(13.0, 4.6 * rows + 0.9)
+    from matplotlib.ticker import LogLocator, NullFormatter  # behind the error that says what to install
+
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
     apart = [entry["label"] for entry in found["variants"] if _is_apart(entry, keys)]
     for axes, key in zip(grid, keys, strict=False):
@@ -174,9 +169,7 @@ def draw(found: Mapping[str, Any], title: str, path: Path) -> Path:
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     figure.suptitle(title + (f" (off the scale: {', '.join(apart)})" if apart else ""))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
-    return path
+    return canvas.save(figure, path)
 
 
 def _is_apart(entry: Mapping[str, Any], keys: Sequence[str]) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks import canvas
 from benchmarks.downstream.judge import Answer
 from benchmarks.downstream.segmenter import colours
 from benchmarks.downstream.subjects import Candidate
 from benchmarks.downstream.tally import MEASURES
 from benchmarks.rd import sheet
-from common.errors import MissingDependency
 from common.types import RgbImage
 
 PANELS = ("seg_miou", "seg_agreement", "stereo_3px", "stereo_d1", "flow_3px")
@@ -39,17 +39,11 @@ def draw(points: Sequence[dict[str, Any]], pictures: int, path: Path) -> Path:
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "bench") from error
     measures = {m.key: m for m in MEASURES}
     shown = [key for key in PANELS if any(p["mean"].get(key) is not None for p in points)]
     columns = 2 if len(shown) == 4 else min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(4.6 * columns, 4.0 * rows + 1.0), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas.blank(4.6 * columns, 4.0 * rows + 1.0)
     for i, key in enumerate(shown):
         axes = figure.add_subplot(rows, columns, i + 1)
         _curves(axes, points, key)
@@ -65,9 +59,7 @@ def draw(points: Sequence[dict[str, Any]], pictures: int, path: Path) -> Path:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     figure.suptitle(f"Agreement with the source's own answers, {pictures} pictures")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
+    return canvas.save(figure, path)
 
 
 def _curves(axes: Any, points: Sequence[dict[str, Any]], key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common.errors import MissingDependency
+from benchmarks import canvas
 
 
 def plot(profile: str, runs: dict[str, dict[str, Any]], deadline_ms: int, path: Path) -> None:
@@ -20,13 +20,7 @@ def plot(profile: str, runs: dict[str, dict[str, Any]], deadline_ms: int, path: 
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependency("matplotlib", "bench") from None
-    figure = Figure(figsize=(10, 8), constrained_layout=True)
-    FigureCanvasAgg(figure)
+    figure = canvas.blank(10, 8)
     rate, latency, quality = figure.subplots(3, 1, sharex=True)
     could = next(iter(runs.values()))["could_kbit"]
     rate.fill_between(range(len(could)), could, step="post", color="0.9", label="link")
@@ -44,5 +38,4 @@ def plot(profile: str, runs: dict[str, dict[str, Any]], deadline_ms: int, path: 
     latency.axhline(deadline_ms, color="0.5", lw=1, ls="--")
     quality.set(xlabel="s", ylabel="quality", title="quality of frames delivered in time", ylim=(-0.5, 7.5))
     rate.legend(loc="lower right", fontsize="small")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    canvas.save(figure, path)

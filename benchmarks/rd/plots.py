@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks import canvas
 from benchmarks.rd import paper
 from benchmarks.rd.metrics import METRICS
 from benchmarks.rd.results import Results
-from common.errors import MissingDependency
 
 _STYLE = {
     "mdic": ("#c1121f", "o", 2.4),
@@ -41,19 +41,19 @@ def draw(results: Results, protocol: str, images: int, folder: Path) -> list[Pat
 
 def draw_one(results: Results, protocol: str, images: int, key: str, path: Path) -> Path:
     """Write one metric's plot and return its path."""
-    figure = _figure(8.5, 5.6)
+    figure = canvas.blank(8.5, 5.6)
     axes = figure.add_subplot()
     _plot(axes, results, protocol, key)
     axes.set_title(f"{METRICS[key].label}, protocol {protocol}, mean of {images} pictures")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7.5, loc="best")
-    return _save(figure, path)
+    return canvas.save(figure, path)
 
 
 def draw_panel(results: Results, protocol: str, images: int, path: Path) -> Path:
     """Write the four metrics that are judged together as one picture with one legend and return its path."""
     keys = [key for key in PANEL if key in results.metrics] or list(results.metrics)
-    figure = _figure(13.0, 4.7 * -(-len(keys) // 2) + 0.9)
+    figure = canvas.blank(13.0, 4.7 * -(-len(keys) // 2) + 0.9)
     grid = figure.subplots(-(-len(keys) // 2), 2, squeeze=False).ravel()
     for axes, key in zip(grid, keys, strict=False):
         _plot(axes, results, protocol, key)
@@ -62,24 +62,7 @@ def draw_panel(results: Results, protocol: str, images: int, path: Path) -> Path
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     figure.suptitle(f"Protocol {protocol}, mean of {images} pictures")
-    return _save(figure, path)
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "bench") from error
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Any, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})  # the same numbers give the same file
-    return path
+    return canvas.save(figure, path)
 
 
 def _plot(axes: Any, results: Results, protocol: str, key: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import canvas
 from benchmarks.rd.metrics import METRICS
 from benchmarks.robust.bars import METRIC, WRONG_LIMIT_PERCENT
 from benchmarks.robust.store import Store
 from benchmarks.robust.sweeps import LOSSLESS, NONE, Sweep
-from common.errors import MissingDependency
 
 _COLOURS = ("#c1121f", "#1d4e89", "#2a9d8f", "#e9a100")
 _GROUPS = {"jpeg": "JPEG", "hevc": "HEVC intra", "hevc-half": "HEVC intra, half size"}
@@ -26,14 +26,8 @@ def draw(store: Store, sweep: Sweep, metrics: Sequence[str], path: Path) -> Path
     places = store.places(sweep.name)
     if not places:
         return None
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "bench") from error
     rows = -(-len(metrics) // 2)
-    figure = Figure(figsize=(12.0, 4.2 * rows + 0.8), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas.blank(12.0, 4.2 * rows + 0.8)
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
     for axes in grid[len(metrics) :]:
         axes.set_visible(False)
@@ -52,9 +46,7 @@ def draw(store: Store, sweep: Sweep, metrics: Sequence[str], path: Path) -> Path
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(f"{sweep.title}, mean of {len(places)} pictures, 128x256")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
-    return path
+    return canvas.save(figure, path)
 
 
 def _curves(axes: Any, store: Store, sweep: Sweep, key: str, quality: int, colour: str) -> None:

@@ -92,13 +92,14 @@ class SequenceCoder:
                 progress(1)
         return CodedVideo(packets, [len(packet) for packet in packets])
 
-    def decode(self, packet: bytes, frame: int, side: RgbImage) -> Rebuilt:
+    def decode(self, packet: bytes, frame: int, side: RgbImage, lossy: bool = True) -> Rebuilt:
         """Rebuild one frame from its packet and its side view alone.
 
         Args:
             packet: the frame's packet.
             frame: its number in the drive.
-            side: (H, W, 3) uint8 RGB, the side view as it arrived through its lossy codec; the frame has its size.
+            side: (H, W, 3) uint8 RGB, the side view as it arrived through its codec; the frame has its size.
+            lossy: whether that codec loses anything.
         """
         height, width = side.shape[:2]
         request = self._request(
@@ -109,7 +110,7 @@ class SequenceCoder:
             stream=STREAM,
             frame=frame,
             steps=self._steps,
-            side_lossy=True,
+            side_lossy=lossy,
         )
         decoded = self._decoder.decode(request)
         return Rebuilt(decoded.image, decoded.mask, decoded.disparity, dict(decoded.ms))

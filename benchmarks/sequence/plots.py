@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import canvas
 from benchmarks.rd.metrics import METRICS
 from benchmarks.sequence.budgets import BUDGETS_KBPS, Operation, front, hull
 from benchmarks.sequence.compare import (
@@ -20,7 +21,6 @@ from benchmarks.sequence.compare import (
 )
 from benchmarks.sequence.lowdelay import codec_named
 from benchmarks.sequence.showcase import Exhibit
-from common.errors import MissingDependency
 
 _OURS = "#c1121f"
 _COLOURS = {"av1": "#1d4e89", "av1-half": "#5fa8d3", "hevc": "#e9a100"}
@@ -37,7 +37,7 @@ def draw_rates(
     """
     written = []
     for metric in metrics:
-        figure = _figure(13, 5.4)
+        figure = canvas.blank(13, 5.4)
         for place, scope in enumerate((BOTH, MAIN), start=1):
             axes = figure.add_subplot(1, 2, place)
             _ours(axes, tracks, metric, scope)
@@ -55,7 +55,7 @@ def draw_rates(
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(fontsize=7.5)
         figure.suptitle(title)
-        written.append(_save(figure, folder / f"{metric}.png"))
+        written.append(canvas.save(figure, folder / f"{metric}.png"))
     return written
 
 
@@ -90,7 +90,7 @@ def draw_time(exhibits: Sequence[Exhibit], metric: str, path: Path) -> Path:
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    figure = _figure(9, 9)
+    figure = canvas.blank(9, 9)
     quality, warp, change = (figure.add_subplot(3, 1, place) for place in (1, 2, 3))
     for exhibit in exhibits:
         rows, track = exhibit.main.rows, exhibit.main.track
@@ -117,21 +117,4 @@ def draw_time(exhibits: Sequence[Exhibit], metric: str, path: Path) -> Path:
         axes.grid(True, alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=7.5)
-    return _save(figure, path)
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "bench") from error
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Any, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
+    return canvas.save(figure, path)

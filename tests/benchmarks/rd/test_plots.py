@@ -36,7 +36,7 @@ def lines_of(figure):
 def test_the_paper_is_dashed_and_only_where_it_may_stand(tmp_path, monkeypatch, protocol, shown):
     pytest.importorskip("matplotlib", reason="matplotlib (extra bench) is not installed")
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure) or path)
+    monkeypatch.setattr(plots.canvas, "save", lambda figure, path: figures.append(figure) or path)
     plots.draw_one(some_results(), protocol, 1, "psnr", tmp_path / "x.png")
     lines = lines_of(figures[0])
     assert (paper.label() in lines) is shown
