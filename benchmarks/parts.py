@@ -107,19 +107,19 @@ PARTS = (
         (
             *_words(
                 f"--data {_DRIVE} --every 20 --metrics lpips_vgg,psnr --qualities 0,2"
-                " --sides av1-half:70,av1-half:67,av1-half:64,70,62 --no-video --temporal --watch 21"
+                " --sides av1-half:70,av1-half:67,av1-half:64,70,66,62 --no-video --temporal --watch 21"
             ),
             *_FILES,
         ),
-        9,
+        8.2,
         pictures=("lpips_vgg.png", "over-time.png"),
         restores=True,
     ),
     Part(
         "temporal",
         "temporal",
-        ("--data", _DRIVE, "--every", "2", "--qualities", "0,2,4,6", *_FILES),
-        2,
+        ("--data", _DRIVE, "--frames", "24", "--every", "3", "--qualities", "0,2,4,6", *_FILES),
+        1.2,
         pictures=("curves.png",),
     ),
     Part(

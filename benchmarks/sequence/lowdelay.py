@@ -87,7 +87,7 @@ class HevcLowDelay:
     """HEVC at a fixed QP."""
 
     name, label = "hevc", "HEVC low delay"
-    ladder = (51, 48, 46, 43, 40, 37)
+    ladder = (51, 48, 46, 43)
     coarsest = 51
 
     def encode(
@@ -116,7 +116,7 @@ class Av1LowDelay:
     """AV1 at a CRF."""
 
     name, label = "av1", "AV1 low delay"
-    ladder = (70, 68, 66, 64, 62, 60, 57)
+    ladder = (70, 68, 66, 64, 62, 60)
     coarsest = 70
 
     def encode(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from cloud.restoration import train
+from cloud.restoration import gauge, train
 from cloud.restoration.degrade import JPEG, Coding, code
 from cloud.restoration.network import FACTS, WEIGHTS, load_restorer
 from cloud.restoration.train import Place, distance, draw_crop, main, read_drives, restoration_loss
@@ -34,25 +34,35 @@ class PlainDistance(torch.nn.Module):
         return error, error
 
 
-@pytest.fixture
-def drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def drives_drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("restoration") / "data"
+    street = StereoStreet(0, height=128, width=256)
     for number, name in enumerate("ab"):
         for view in ("left", "right"):
-            (tmp_path / "data" / name / view).mkdir(parents=True)
-            for i in range(2):
-                frame = StereoStreet(0, height=128, width=256).frame(2 * number + i)
-                picture = frame.main if view == "left" else frame.side
-                cv2.imwrite(str(tmp_path / "data" / name / view / f"{i}.png"), picture[..., ::-1])
+            (data / name / view).mkdir(parents=True)
+        for i in range(2):
+            frame = street.frame(2 * number + i)
+            for view, picture in (("left", frame.main), ("right", frame.side)):
+                cv2.imwrite(str(data / name / view / f"{i}.png"), picture[..., ::-1])
+    return data
+
+
+@pytest.fixture
+def drives(drives_drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two drives, and a training that is small: a quarter of the area, plain distances, JPEG alone."""
+    monkeypatch.setattr(train, "CROP", (64, 128))
+    monkeypatch.setattr(gauge, "_GAUGE_STEPS", 300)
     monkeypatch.setattr(train, "AlexDistance", PlainDistance)
     monkeypatch.setattr(train, "MEASURED", (Coding(JPEG, 15),))
     monkeypatch.setattr(train, "draw_coding", lambda rng: Coding(JPEG, rng.randint(5, 30)))
-    return tmp_path / "data"
+    return drives_drawn
 
 
 def command(drives: Path, out: Path, *more: str) -> list[str]:
     return [
         "--data", str(drives), "--metric-weights", str(drives), "--out", str(out), "--holdout", "b", "--batch", "2",
-        "--gauge", "80", *more,
+        "--gauge", "40", *more,
     ]  # fmt: skip
 
 
@@ -61,14 +71,14 @@ def test_it_learns_writes_and_measures(
 ) -> None:
     assert (
         main(
-            command(drives, tmp_path / "out", "--steps", "150", "--plain", "0.9", "--gauge", "400", "--json")
+            command(drives, tmp_path / "out", "--steps", "100", "--plain", "0.9", "--gauge", "400", "--json")
         )
         == 0
     )
     report = json.loads(capsys.readouterr().out)
     assert (tmp_path / "out" / WEIGHTS).is_file()
     assert json.loads((tmp_path / "out" / FACTS).read_text("utf-8")).items() >= report.items()
-    assert report["training"]["steps"] == 150 and report["training"]["held_out"] == ["b"]
+    assert report["training"]["steps"] == 100 and report["training"]["held_out"] == ["b"]
     assert report["training"]["pictures"] == 4
     row = report["128x256"]["jpeg:15"]
     assert row["psnr_restored"] > row["psnr"]
@@ -84,7 +94,11 @@ def test_steps_repeat_to_the_bit_and_go_on(drives: Path, tmp_path: Path) -> None
     assert (tmp_path / "three" / WEIGHTS).read_bytes() != first
 
 
-def test_the_gauge_is_fitted_on_the_way(drives: Path, tmp_path: Path) -> None:
+def test_the_gauge_is_fitted_on_the_way(
+    drives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CROP", (128, 256))  # it is asked about a whole picture below
+    monkeypatch.setattr(gauge, "_GAUGE_STEPS", 3000)
     assert main(command(drives, tmp_path / "out", "--steps", "1", "--gauge", "160")) == 0
     facts = json.loads((tmp_path / "out" / FACTS).read_text("utf-8"))
     assert 0 < facts["training"]["gauge_rms"] < 0.5  # JPEG alone, two streets: easier than life
