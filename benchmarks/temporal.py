@@ -187,7 +187,7 @@ def table(document: Mapping[str, Any]) -> str:
             value = row[key]["value"]
             cells.append(row[key]["why"] if value is None else f"{value:+.{digits}f}{unit}")
         lines.append(_line(cells))
-    judged = "every frame" if document["every"] == 1 else f"every {document['every']}th frame"
+    judged = "every frame" if document["every"] == 1 else f"one frame in {document['every']}"
     said = f"{document['frames']} frames of {document['data']}, protocol {document['protocol']}"
     said += f", side view {document['side']}"
     return "\n".join([f"{said}; {judged} judged, the first left out", "", *lines])

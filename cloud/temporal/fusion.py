@@ -38,7 +38,7 @@ class Rules:
     """
 
     painted: float = 0.85
-    geometry: float = 0.8
+    geometry: float = 0.7
     grey_levels: float = 20.0
     fade: float = 0.9
     seen_from: float = 0.2

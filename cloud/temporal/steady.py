@@ -9,14 +9,18 @@ from common.types import RgbImage
 
 from .motion import Plane
 
-_TOLERANCE_SHARE = 1.5 / 128  # of the height: beyond, two disparities speak of different things
+_TOLERANCE_SHARE = 2 / 128  # of the height: beyond, two disparities speak of different things
+_SLOW = 0.3
+"""How much of the past's slowly varying difference is taken: the rest may be motion that the camera's approach does not
+explain (a turn, a car that drives by). More takes more flicker away and costs LPIPS (docs/decisions, 0006)."""
+_ROUNDS, _LEAST = 2, 0.1
 
 
 def steady(now: Plane, then: Plane, weight: Plane) -> tuple[Plane, Plane]:
     """Average the disparity of now with that of the frame before, already moved along.
 
-    Driving changes disparity smoothly (everything comes nearer), so the smooth part of the difference belongs
-    to the motion and is taken from now; what is left is noise of the matching in one frame or the other.
+    What the camera's approach adds belongs to the motion; what is left is noise of the matching in one frame or the
+    other, most of it slow: a wall stands a pixel off as a whole, and half a pixel off in the next frame.
 
     Args:
         now: (H, W) float32 pixels.
@@ -27,12 +31,29 @@ def steady(now: Plane, then: Plane, weight: Plane) -> tuple[Plane, Plane]:
         The disparity, and the weight that `then` really had.
     """
     tolerance = _TOLERANCE_SHARE * now.shape[0]
-    difference = then - now
-    # What is far off from the start must not bend the smooth part.
-    weight = weight * np.exp(-((difference / (3 * tolerance)) ** 2))
-    difference = difference - smooth_part(difference, weight)
-    weight = weight * np.exp(-((difference / tolerance) ** 2))
-    return np.asarray(now + weight * difference, np.float32), np.asarray(weight, np.float32)
+    # What is far off from the start must bend neither the approach nor the smooth part.
+    trust = weight * np.exp(-(((then - now) / (3 * tolerance)) ** 2))
+    for _ in range(_ROUNDS):
+        difference = then + approach(now, then, trust) * then * then - now
+        trust = weight * np.exp(-((difference / (2 * tolerance)) ** 2))
+    slow = smooth_part(difference, trust)
+    fast = difference - slow
+    weight = np.asarray(weight * np.exp(-((fast / tolerance) ** 2)), np.float32)
+    # What is slow must stay slow: its weight is that of a neighbourhood, where the pixel itself is trusted at all.
+    around = cv2.GaussianBlur(np.asarray(trust, np.float32), (0, 0), max(2.0, now.shape[0] / 32))
+    around *= np.clip(trust / _LEAST, 0, 1)
+    steadied = now + weight * fast + _SLOW * around * slow
+    return np.asarray(steadied, np.float32), np.asarray(np.maximum(weight, around), np.float32)
+
+
+def approach(now: Plane, then: Plane, trust: Plane) -> float:
+    """Return k of now = then + k then^2, by least squares: the way driven in units of focal length times baseline.
+
+    Disparity is fB / Z, so a drive of T towards everything makes d / (1 - d T / fB) of it, nearly d + d^2 T / fB.
+    """
+    square = then * then
+    weighed = float((trust * square * square).sum())
+    return float((trust * square * (now - then)).sum()) / weighed if weighed > 0 else 0.0
 
 
 def side_at(side: RgbImage, disparity: Plane) -> Plane:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from fake_drive import HEIGHT, WIDTH, disparity, view
 
-from cloud.temporal.steady import side_at, smooth_part, steady
+from cloud.temporal.steady import approach, side_at, smooth_part, steady
 
 FULL = np.full((HEIGHT, WIDTH), 0.5, np.float32)
 
@@ -21,6 +21,28 @@ def test_noise_is_halved_in_power() -> None:
 def test_coming_nearer_is_not_held_back() -> None:
     made, _ = steady(disparity() * 1.1, disparity(), FULL)
     assert np.abs(made - disparity() * 1.1).max() < 0.25  # at the rim, where smoothing lacks neighbours
+
+
+def test_the_approach_is_found_under_noise_and_not_held_back() -> None:
+    rng = np.random.default_rng(1)
+    depth = np.linspace(2, 24, WIDTH, dtype=np.float32)[None] + np.zeros((HEIGHT, 1), np.float32)
+    now = depth / (1 - 0.004 * depth)  # fB / (Z - T)
+    noise = rng.normal(0, 0.2, depth.shape).astype(np.float32)
+    assert abs(approach(now + noise, depth, FULL) / 0.0043 - 1) < 0.05
+    made, weight = steady(now, depth, FULL)
+    assert weight.mean() > 0.4, "the frame before is believed"
+    assert np.abs(made - now).max() < 0.1, "of 2.5 pixels that the nearest things gained"
+    assert approach(now, depth, 0 * FULL) == 0
+
+
+def test_a_part_of_what_is_slow_is_noise() -> None:
+    """A wall that stands a pixel off as a whole comes back by the weight's 0.5 times 0.3."""
+    now = np.full((HEIGHT, WIDTH), 10, np.float32)
+    off = now.copy()
+    off[20:80, 40:120] += 1
+    made, _ = steady(off, now, FULL)
+    assert 0.8 < made[45:55, 70:90].mean() - 10 < 0.9
+    assert np.abs(made - now)[:, :20].max() < 0.05
 
 
 def test_another_thing_is_not_mixed_in() -> None:
