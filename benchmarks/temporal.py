@@ -201,6 +201,8 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
     """
     keys = [*document["metrics"], "warp_error"]
     drawn = canvas.blank(13.0, 4.2 * -(-len(keys) // 3))
+    from matplotlib.ticker import LogLocator, NullFormatter  # behind the error that says what to install
+
     grid = drawn.subplots(-(-len(keys) // 3), 3, squeeze=False).ravel()
     for axes in grid[len(keys) :]:
         axes.set_visible(False)
@@ -213,6 +215,9 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
             levels = [p["flicker"]["warp_error_source"] for p in document["points"] if p["flicker"]]
             axes.axhline(statistics.fmean(levels), color="#444444", linestyle="--", label="the source's own")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("bits per pixel of the main view")
         axes.set_title(METRICS[key].label if key in METRICS else "change along the motion, grey levels")
         axes.grid(True, which="both", alpha=0.25)
