@@ -75,8 +75,8 @@ def main(argv: list[str]) -> int:
     }
     path = options.json or options.out / "temporal.json"
     write_json(path, document)
-    print(f"wrote {path}\nwrote {draw(document, options.out / 'curves.png')}", file=sys.stderr)
     print(table(document))
+    print(f"wrote {path}\nwrote {draw(document, options.out / 'curves.png')}", file=sys.stderr)
     return 0
 
 
