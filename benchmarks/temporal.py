@@ -132,11 +132,17 @@ def measure(
             "bytes": size,
             "bpp": size * 8 / pixels,
             **means(rows[label], judge.metrics),
-            "flicker": summary(rows[label]),
+            "flicker": stability(rows[label]),
             "frames": rows[label],
         }
         for label in LABELS
     ]
+
+
+def stability(rows: Sequence[Row]) -> dict[str, float] | None:
+    """Return the means of flicker; None where no pixel was trusted. No ratio: a source that stands still has none."""
+    found = summary(rows)
+    return None if found is None else {key: value for key, value in found.items() if key != "ratio"}
 
 
 def means(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
@@ -208,11 +214,13 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
         axes.set_visible(False)
     for axes, key in zip(grid, keys, strict=False):
         for label, colour, marker in ((MENDED, "#c1121f", "o"), (ALONE, "#1d4e89", "s")):
-            points = [p for p in document["points"] if p["label"] == label and p["flicker"] is not None]
-            values = [p["flicker"][key] if key == "warp_error" else p[key] for p in points]
+            points = [p for p in document["points"] if p["label"] == label]
+            if key == "warp_error":
+                points = [p | p["flicker"] for p in points if p["flicker"] is not None]
+            values = [p[key] for p in points]
             axes.plot([p["bpp"] for p in points], values, color=colour, marker=marker, label=label)
-        if key == "warp_error":
-            levels = [p["flicker"]["warp_error_source"] for p in document["points"] if p["flicker"]]
+        levels = [p["flicker"]["warp_error_source"] for p in document["points"] if p["flicker"] is not None]
+        if key == "warp_error" and levels:
             axes.axhline(statistics.fmean(levels), color="#444444", linestyle="--", label="the source's own")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

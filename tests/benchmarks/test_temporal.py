@@ -57,6 +57,16 @@ def test_the_table_comes_from_the_file(document):
     assert tables._renderer(document) is temporal.table
 
 
+def test_a_drive_that_stands_still_or_cannot_be_followed_is_a_result_too(document, tmp_path):
+    still = [{"warp_error": 1.0, "warp_error_source": 0.0, "change_error": 1.0, "flow_share": 1.0}]
+    found = temporal.stability(still)
+    assert found is not None and json.dumps(found, allow_nan=False)
+    assert temporal.stability([{"frame": 0}]) is None
+    lost = document | {"points": [p | {"flicker": None} for p in document["points"]]}
+    assert temporal.draw(lost, tmp_path / "curves.png").is_file()
+    assert temporal.table(lost).count("|  |  |  |") == 4, "no flicker in any row"
+
+
 def test_what_leaving_out_costs_has_the_sign_of_a_cost():
     """Lone frames that are 1 dB worse at every rate cost bits, and quality at equal rate."""
     points = [
