@@ -63,7 +63,7 @@ PARTS = (
     Part(
         "rd-128x256",
         "rd",
-        ("--data", _TEST, "--protocol", "128x256", "--codecs", "mdic,mdic-noside,av1", *_FILES),
+        ("--data", _TEST, "--protocol", "128x256", "--codecs", "mdic,av1", *_FILES),
         10,
     ),
     Part("rd-128x256-all", "rd", ("--data", _TEST, "--protocol", "128x256", "--every", "9", *_FILES), 2),
@@ -77,7 +77,7 @@ PARTS = (
     Part(
         "rd-full",
         "rd",
-        ("--data", _TEST, "--protocol", "full", "--every", "9", "--codecs", "mdic,mdic-noside,av1", *_FILES),
+        ("--data", _TEST, "--protocol", "full", "--every", "9", "--codecs", "mdic,av1", *_FILES),
         13,
     ),
     Part(
@@ -125,8 +125,8 @@ PARTS = (
     Part(
         "robust",
         "robust",
-        ("--data", _TEST, "--every", "6", *_FILES),
-        11,
+        ("--data", _TEST, "--every", "9", *_FILES),
+        9.5,
         pictures=("side.png", "stale.png", "wrong.png"),
         restores=True,
     ),

@@ -134,7 +134,7 @@ class Av1Intra:
     """One AV1 key frame at a fixed CRF."""
 
     name, label = "av1", "AV1 intra"
-    ladder = (63, 62, 61, 59, 56, 52, 46)
+    ladder = (63, 61, 58, 53, 46)
 
     def code(self, image: RgbImage, setting: int) -> Coded:
         """Encode with SVT-AV1 (libaom where that is what PyAV has) and count the frame OBUs."""

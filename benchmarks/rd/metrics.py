@@ -96,6 +96,7 @@ class Judge:
                 if key in self.metrics:
                     kind = _Dists if key == "dists" else _Lpips
                     self._networks[key] = kind(builders[key]().to(device).eval())
+            self._shares = _same_beginning(self._networks.get("lpips_vgg"), self._networks.get("dists"))
 
     def measure(
         self, reference: RgbImage, pictures: Sequence[RgbImage], progress: Callable[[int], Any] | None = None
@@ -132,15 +133,25 @@ class Judge:
         step = max(1, _PIXELS_AT_ONCE // (reference.shape[0] * reference.shape[1]))
         with torch.inference_mode():
             original = self._tensor([reference])
-            wanted = {key: network.features(original) for key, network in self._networks.items()}
+            wanted = self._features(original)
             for start in range(0, len(pictures), step):
                 batch = self._tensor(pictures[start : start + step])
-                for key, network in self._networks.items():
-                    values = network.distance(wanted[key], network.features(batch)).reshape(-1).tolist()
+                for key, features in self._features(batch).items():
+                    values = self._networks[key].distance(wanted[key], features).reshape(-1).tolist()
                     for result, value in zip(results[start : start + step], values, strict=True):
                         result[key] = float(value)
                 if progress:
                     progress(len(batch))
+
+    def _features(self, batch: Any) -> dict[str, list[Any]]:
+        """Return every network's features of (B, 3, H, W); what LPIPS-VGG and DISTS have in common is computed once."""
+        begun = None
+        found = {}
+        for key, network in self._networks.items():  # LPIPS before DISTS, as in LEARNED
+            found[key], first = network.features(batch, begun if key == "dists" else None)
+            if key == "lpips_vgg" and self._shares:
+                begun = first
+        return found
 
     def _tensor(self, pictures: Sequence[RgbImage]) -> Any:
         """Return (B, 3, H, W) float32 in [0, 1]."""
@@ -159,7 +170,11 @@ class _Network:
 
         self._module = module.to(memory_format=torch.channels_last)  # a tenth faster on a CPU
 
-    def features(self, batch: Any) -> list[Any]:
+    def features(self, batch: Any, begun: Any = None) -> tuple[list[Any], Any]:
+        """Return the features of (B, 3, H, W) in [0, 1] that are compared, and the first layer's as it is.
+
+        begun: that first layer, where another network has computed it already.
+        """
         raise NotImplementedError
 
     def distance(self, a: list[Any], b: list[Any]) -> Any:
@@ -167,11 +182,14 @@ class _Network:
 
 
 class _Lpips(_Network):
-    def features(self, batch: Any) -> list[Any]:
+    def features(self, batch: Any, begun: Any = None) -> tuple[list[Any], Any]:
         import lpips
 
         layers = self._module.net.forward(self._module.scaling_layer(2 * batch - 1))
-        return [lpips.normalize_tensor(layer) for layer in layers]
+        return [lpips.normalize_tensor(layer) for layer in layers], layers[0]
+
+    def beginning(self) -> Any:
+        return self._module.net.slice1
 
     def distance(self, a: list[Any], b: list[Any]) -> Any:
         layers = zip(self._module.lins, a, b, strict=True)
@@ -179,8 +197,16 @@ class _Lpips(_Network):
 
 
 class _Dists(_Network):
-    def features(self, batch: Any) -> list[Any]:
-        return list(self._module.forward_once(batch))
+    def features(self, batch: Any, begun: Any = None) -> tuple[list[Any], Any]:
+        if begun is None:
+            layers = list(self._module.forward_once(batch))
+        else:
+            with replaced(self._module.stage1, "forward", lambda _: begun):
+                layers = list(self._module.forward_once(batch))
+        return layers, layers[1]  # the picture itself comes first
+
+    def beginning(self) -> Any:
+        return self._module.stage1
 
     def distance(self, a: list[Any], b: list[Any]) -> Any:
         # The package's forward() computes both halves itself: hand it the ones we have.
@@ -188,6 +214,19 @@ class _Dists(_Network):
         return _with_attribute(
             self._module, "forward_once", lambda _: next(halves), lambda: self._module.forward(a[0], b[0])
         )
+
+
+def _same_beginning(lpips_vgg: Any, dists: Any) -> bool:
+    """Tell whether two networks begin with the same layers: VGG-16 up to its first pooling, an eighth of the work.
+
+    Both scale a picture by ImageNet's means and deviations first, LPIPS from [-1, 1], DISTS from [0, 1].
+    """
+    if lpips_vgg is None or dists is None:
+        return False
+    import torch
+
+    pairs = zip(lpips_vgg.beginning().parameters(), dists.beginning().parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def _with_attribute(owner: Any, name: str, value: Any, then: Callable[[], Any]) -> Any:

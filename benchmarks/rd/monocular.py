@@ -1,8 +1,8 @@
 """The zero-bit prior: disparity that the decoder guesses from the side view alone, and the warp it gives.
 
-The geometry core's coarsest level sees nothing but the side view (`Geometry.levels[0]`, full-resolution pixels at
-stride 16); everything after it matches the decoded latents. To be sure that no bit of the main view takes
-part, it is read while the decoder works on a packet of a black picture.
+The geometry core begins with a guess that sees nothing but the side view (stride 16); everything after it matches the
+decoded latents. To be sure that no bit of the main view takes part, it is read while the decoder works on a packet of a
+black picture, which ends there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from common.types import RgbImage
 STRIDE = 16
 
 
+class _Guessed(Exception):
+    """Ends a decoding: what was wanted of it is there."""
+
+
 def monocular_disparity(encoder: Any, decoder: Any, request: Any, side: RgbImage) -> NDArray[np.float32]:
     """Return the prior's disparity for every pixel of the main view, (H, W) float32 pixels, at no bits.
 
@@ -30,7 +34,7 @@ def monocular_disparity(encoder: Any, decoder: Any, request: Any, side: RgbImage
         side: (H, W, 3) uint8 RGB as the decoder has it.
 
     Raises:
-        MdicError: the decoder has no geometry core that shows its levels.
+        MdicError: the decoder has no geometry core that is given a prior.
     """
     height, width = side.shape[:2]
     packet = encoder.encode(np.zeros_like(side), 0).packet
@@ -38,9 +42,16 @@ def monocular_disparity(encoder: Any, decoder: Any, request: Any, side: RgbImage
     core = getattr(getattr(decoder, "model", None), "geometry", None)
     if core is None:
         raise MdicError("this decoder has no geometry core: its monocular prior cannot be measured")
-    handle = core.register_forward_hook(lambda _module, _inputs, output: caught.append(output.levels[0]))
+
+    def stop(_module: Any, inputs: tuple[Any, ...]) -> None:
+        caught.append(inputs[2] * STRIDE)  # (h, side features, prior in positions)
+        raise _Guessed
+
+    handle = core.match16.register_forward_pre_hook(stop)
     try:
         decoder.decode(request(packet=packet, height=height, width=width, side=side))
+    except _Guessed:
+        pass
     finally:
         handle.remove()
     if not caught:

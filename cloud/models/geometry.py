@@ -103,10 +103,11 @@ class RowMatch(nn.Module):
             cut = slice(top, min(top + step, rows))
             scores = torch.einsum("bdhw,bdhv->bhwv", query[:, :, cut], key[:, :, cut])
             scores = scores - sharp[:, cut, :, None] * (offset - center[:, cut, :, None]).abs()
-            p = scores.softmax(-1)
+            logs = scores.log_softmax(-1)
+            p = logs.exp()
             features = torch.einsum("bhwv,bchv->bchw", p, side[:, :, cut].float())
             disparity = (p * offset).sum(-1)[:, None]
-            entropy = -(p * (p + 1e-8).log()).sum(-1)[:, None]
+            entropy = -(p * logs).sum(-1)[:, None]
             parts.append((features, disparity, entropy, p.amax(-1)[:, None]))
         joined = [torch.cat(group, 2) for group in zip(*parts, strict=True)]
         return Match(joined[0].to(x.dtype), *joined[1:])
@@ -136,10 +137,11 @@ class GlobalMatch(nn.Module):
         parts = []
         for start in range(0, count, step):
             cut = slice(start, min(start + step, count))
-            p = torch.einsum("bdn,bdm->bnm", query[:, :, cut], key).softmax(-1)
+            logs = torch.einsum("bdn,bdm->bnm", query[:, :, cut], key).log_softmax(-1)
+            p = logs.exp()
             features = torch.einsum("bnm,bcm->bcn", p, values)
             disparity = (column[cut] - p @ column)[:, None]
-            entropy = -(p * (p + 1e-8).log()).sum(-1)[:, None]
+            entropy = -(p * logs).sum(-1)[:, None]
             parts.append((features, disparity, entropy, p.amax(-1)[:, None]))
         joined = [torch.cat(group, 2) for group in zip(*parts, strict=True)]
         joined = [flat.reshape(*flat.shape[:2], height, width) for flat in joined]

@@ -65,6 +65,9 @@ def test_halves_computed_apart_give_what_the_packages_give(judge, pictures):
     import torch
 
     reference, others = pictures
+    assert (
+        judge._shares
+    )  # LPIPS-VGG and DISTS begin alike, and the first layers are computed for both at once
     values = judge.measure(reference, others)
 
     def tensor(picture):
