@@ -9,6 +9,9 @@ PROTO_VENV ?= .venv-proto
 #   make demo PIP_EXTRA='--extra-index-url https://download.pytorch.org/whl/cpu'
 TORCH     ?= torch
 PIP_EXTRA ?=
+# The tests run in this many processes, each with its share of the cores: much of what they do is waiting for processes,
+# disks and links. `make test TESTERS=0` runs them one after the other in one process.
+TESTERS ?= 2
 # More options for pytest or the demo:  make test PYTEST_ARGS='-x -k entropy'    make demo DEMO_ARGS='--size 256x832'
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
@@ -27,6 +30,9 @@ EDGE_OK  := $(EDGE_VENV)/.installed-edge
 PROTO_OK := $(PROTO_VENV)/.installed-proto
 # The development install holds everything the demo needs, so the demo uses it where it is there.
 RUN_OK   := $(if $(wildcard $(DEV_OK)),$(DEV_OK),$(DEMO_OK))
+THREADS  := OMP_NUM_THREADS=$(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
+              threads=$$((cores / ($(TESTERS) > 0 ? $(TESTERS) : 1))); echo $$((threads > 0 ? threads : 1)))
+SPREAD   := -n $(TESTERS) --dist loadfile
 # pip shows its progress on a terminal and is quiet elsewhere.
 PIP_OPTS := --disable-pip-version-check $(shell test -t 2 || echo --quiet) $(PIP_EXTRA)
 
@@ -66,11 +72,11 @@ check-generated: $(DEV_OK)
 	$(PY) tests/vectors/generate.py --verify
 
 test-unit: $(DEV_OK) ## all tests in the development environment
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(THREADS) $(PY) -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 test-edge: $(EDGE_OK) ## the edge alone: tests/common and tests/edge in an environment that has no torch
 	$(EDGE_PY) -c "import importlib.util as u, sys; sys.exit('torch is installed in the edge-only environment' if u.find_spec('torch') else 0)"
-	$(EDGE_PY) -m pytest tests/common tests/edge $(PYTEST_ARGS)
+	$(THREADS) $(EDGE_PY) -m pytest $(SPREAD) tests/common tests/edge $(PYTEST_ARGS)
 
 # Guided by coverage where atheris can be installed; elsewhere one line says so and the changes are random.
 fuzz: $(DEV_OK) ## each fuzz target for SECONDS=60; new inputs and crashes in out/fuzz
@@ -106,7 +112,7 @@ $(DEMO_OK): pyproject.toml | $(PY)
 
 $(EDGE_OK): pyproject.toml | $(EDGE_PY)
 	@echo "installing the edge alone into $(EDGE_VENV)"
-	$(EDGE_PY) -m pip install $(PIP_OPTS) -e '.[edge]' pytest hypothesis
+	$(EDGE_PY) -m pip install $(PIP_OPTS) -e '.[edge]' pytest pytest-xdist hypothesis
 	@touch $@
 
 # The generator is old on purpose and wants an old protobuf: proto/generate.py says why and names the versions.

@@ -26,12 +26,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks import report
 from benchmarks.ledger import LEDGER, Ledger, bundle_id
 from benchmarks.parts import PARTS, ROOT, Part, at_root, pick, why_not
 from common.errors import MissingDependency, UsageError
 
 RESULTS = Path("benchmarks/results")
 OUT = Path("out/bench")
+MEASURED = (0, report.MISSED)
+"""Exit codes of a part whose result counts, a poor one too."""
 _LANES = 2
 _SAID = 20
 """Lines of its own words that are shown of a part that failed."""
@@ -64,8 +67,10 @@ def main(argv: list[str]) -> int:
     started = time.monotonic()
     with contextlib.closing(run_parts(todo, results, out, options.lanes)) as outcomes:
         for part, outcome in outcomes:
-            if outcome.code == 0:
+            if outcome.code in MEASURED:
                 ledger.enter(part, bundle, results, out, outcome.minutes, outcome.lanes)
+                if outcome.code == report.MISSED:
+                    _say(f"{part.name}: measured; this machine did not reach what it asks for")
             elif outcome.code == MissingDependency.exit_code:
                 _say(f"{part.name}: skipped, a package or its weights are not at hand")
             else:
@@ -182,7 +187,7 @@ def run_part(part: Part, results: Path, out: Path, lanes: int = 1, threads: int 
             env=os.environ | limits,
         )
     minutes = (time.monotonic() - started) / 60
-    if done.returncode == 0:
+    if done.returncode in MEASURED:
         results.mkdir(parents=True, exist_ok=True)
         made = here / part.result if part.result else draft
         shutil.copyfile(at_root(made), results / f"{part.name}.json")
@@ -190,7 +195,7 @@ def run_part(part: Part, results: Path, out: Path, lanes: int = 1, threads: int 
         for name in part.pictures:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(at_root(here / name), results / f"{part.name}-{name}")
-    said = "" if errors is None or not done.returncode else _end_of(log)
+    said = "" if errors is None or done.returncode in MEASURED else _end_of(log)
     return Outcome(done.returncode, minutes, lanes, said)
 
 

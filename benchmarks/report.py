@@ -23,6 +23,10 @@ HIDDEN_BEHIND = ("MDIC_DATA", "MDIC_METRIC_WEIGHTS", "MDIC_TEACHERS", "MDIC_TRAC
 """Variables that name folders of this machine: a command is recorded with the variable in the folder's place."""
 
 
+MISSED = 3
+"""Exit code of a benchmark that has measured all it was to measure, and what it measures was not enough."""
+
+
 def describe_run(command: Iterable[str], seed: int | None = None) -> dict[str, Any]:
     """Return the facts that every result file carries.
 

@@ -45,6 +45,13 @@ def test_a_failure_stops_nobody_and_is_named_at_the_end(make_bench, capsys):
     assert not (make_bench.folder / "results" / "one.json").exists()
 
 
+def test_a_target_that_this_machine_misses_is_a_result(make_bench, capsys):
+    assert make_bench([make_bench.part("one", "3"), make_bench.part("two")]) == 0
+    assert "one: measured; this machine did not reach" in capsys.readouterr().err
+    assert list(make_bench.ledger()["parts"]) == ["one", "two"]
+    assert (make_bench.folder / "results" / "one.json").exists()
+
+
 def test_missing_packages_and_data_are_skips_with_a_line(make_bench, monkeypatch, capsys):
     monkeypatch.delenv("MDIC_DATA", raising=False)
     some = [

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmarks.gateway import run
+from benchmarks.report import MISSED
 from common.errors import StreamError, UsageError
 
 LOAD = run.Load(vehicles=4, hz=10.0, processes=2, warm_up_s=1.0, seconds=5.0, seed=1)
@@ -64,13 +65,13 @@ def test_nonsense_is_a_usage_error(argv) -> None:
 def test_a_small_load_on_a_real_server(tmp_path, capsys) -> None:
     path = tmp_path / "gateway.json"
     argv = ["--vehicles", "3", "--processes", "2", "--seconds", "1.5", "--warm-up", "0.5", "--side"]
-    run.main([*argv, "--json", str(path)])  # whether it is held depends on what else the machine does
+    code = run.main([*argv, "--json", str(path)])  # whether it is held depends on what else the machine does
     document = json.loads(path.read_text())
     (numbers,) = document["rounds"]
     assert numbers["unanswered"] == 0 and not numbers["broken"] and set(numbers["statuses"]) == {"decoded"}
     assert 40 <= numbers["frames"] <= 50
     assert numbers["latency_ms"]["p50"] > 0 and numbers["server"]["rss_mib"] > 10
-    assert document["largest_held"] in (0, 3)
+    assert (code, document["largest_held"]) in ((0, 3), (MISSED, 0))
     assert "| vehicles |" in capsys.readouterr().out
 
 
