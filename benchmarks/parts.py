@@ -125,8 +125,8 @@ PARTS = (
     Part(
         "robust",
         "robust",
-        ("--data", _TEST, "--every", "9", *_FILES),
-        9.5,
+        ("--data", _TEST, "--every", "6", *_FILES),
+        13,
         pictures=("side.png", "stale.png", "wrong.png"),
         restores=True,
     ),

@@ -59,4 +59,6 @@ def test_bytes_that_are_no_message_are_a_violation(
         code, told = asyncio.run(scene())
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert told[-1] == "fault43"
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    # grpc wakes event loops of tests before this one, which are closed, and asyncio reports that as an error of theirs.
+    ours = [record for record in caplog.records if "PollerCompletionQueue" not in record.getMessage()]
+    assert not [record for record in ours if record.levelno >= logging.ERROR]
