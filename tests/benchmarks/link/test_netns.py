@@ -43,6 +43,8 @@ def test_two_ends_that_are_gone_afterwards(tun: bool) -> None:
 def test_an_error_inside_leaves_nothing_behind() -> None:
     with pytest.raises(RuntimeError), Namespaces() as spaces:
         sleeper = subprocess.Popen(spaces.command(spaces.edge, "sleep", "60"))
+        while not netns.ip("netns", "pids", spaces.edge).strip():  # it must be in there before the error
+            assert sleeper.poll() is None
         raise RuntimeError
     assert sleeper.wait(10) != 0
     assert spaces.edge not in namespaces()
