@@ -64,7 +64,7 @@ PARTS = (
         "rd-128x256",
         "rd",
         ("--data", _TEST, "--protocol", "128x256", "--codecs", "mdic,av1", *_FILES),
-        10,
+        9,
     ),
     Part("rd-128x256-all", "rd", ("--data", _TEST, "--protocol", "128x256", "--every", "9", *_FILES), 2),
     Part(
@@ -78,7 +78,7 @@ PARTS = (
         "rd-full",
         "rd",
         ("--data", _TEST, "--protocol", "full", "--every", "9", "--codecs", "mdic,av1", *_FILES),
-        13,
+        12,
     ),
     Part(
         "geometry",
@@ -126,7 +126,7 @@ PARTS = (
         "robust",
         "robust",
         ("--data", _TEST, "--every", "6", *_FILES),
-        13,
+        12,
         pictures=("side.png", "stale.png", "wrong.png"),
         restores=True,
     ),
