@@ -30,9 +30,8 @@ EDGE_OK  := $(EDGE_VENV)/.installed-edge
 PROTO_OK := $(PROTO_VENV)/.installed-proto
 # The development install holds everything the demo needs, so the demo uses it where it is there.
 RUN_OK   := $(if $(wildcard $(DEV_OK)),$(DEV_OK),$(DEMO_OK))
-THREADS  := OMP_NUM_THREADS=$(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
-              threads=$$((cores / ($(TESTERS) > 0 ? $(TESTERS) : 1))); echo $$((threads > 0 ? threads : 1)))
-SPREAD   := -n $(TESTERS) --dist loadfile
+THREADS  := $(if $(filter-out 0,$(TESTERS)),OMP_NUM_THREADS=$(shell n=$$((`nproc 2>/dev/null || echo 2` / $(TESTERS))); echo $$((n > 0 ? n : 1))))
+SPREAD   := $(if $(filter-out 0,$(TESTERS)),-n $(TESTERS) --dist loadfile)
 # pip shows its progress on a terminal and is quiet elsewhere.
 PIP_OPTS := --disable-pip-version-check $(shell test -t 2 || echo --quiet) $(PIP_EXTRA)
 
