@@ -119,7 +119,7 @@ def test_a_peer_that_takes_no_answers_is_cut(monkeypatch) -> None:
     monkeypatch.setattr("cloud.server._LAST_WORDS_S", 0.3)
 
     async def check() -> None:
-        async with cloud(silence_s=0.6, linger_s=0.1) as c:
+        async with cloud(silence_s=2.0, linger_s=0.1) as c:
             deaf = c.edge()
             assert isinstance(await deaf.open(hello(Role.MAIN)), Welcome)
             sending = asyncio.ensure_future(
