@@ -9,8 +9,8 @@ PROTO_VENV ?= .venv-proto
 #   make demo PIP_EXTRA='--extra-index-url https://download.pytorch.org/whl/cpu'
 TORCH     ?= torch
 PIP_EXTRA ?=
-# TESTERS=2 runs the tests in two processes, each with its share of the cores, in two thirds of the time: much of what they do
-# is waiting. A few of them wait against a clock, and on a busy machine one may then fail that passes alone.
+# TESTERS=2 runs the tests in two processes, each with its share of the cores: it is faster, since much of what they do is
+# waiting. A few of them wait against a clock, and on a busy machine one may then fail that passes alone.
 TESTERS ?= 0
 # More options for pytest or the demo:  make test PYTEST_ARGS='-x -k entropy'    make demo DEMO_ARGS='--size 256x832'
 PYTEST_ARGS ?=
