@@ -154,7 +154,7 @@ def tiles(sample: Sample, produced: Sequence[Produced]) -> list[sheet.Tile]:
         by_method.setdefault(p.method, []).append(p)
     mine = by_method.get(Ours.name, [])
     alone = by_method.get(Ours.noside_name, [])
-    low, middle = (mine[0], mine[len(mine) // 2]) if mine else (None, None)
+    low, middle, highest = (mine[0], mine[len(mine) // 2], mine[-1]) if mine else (None, None, None)
     target = middle.payload_bytes if middle is not None and middle.payload_bytes else 300
     av1 = [sheet.Candidate(p.setting or 0, p.payload_bytes or 0, p.image) for p in by_method.get("av1", [])]
     rival = sheet.nearest_in_bytes(av1, target)
@@ -173,7 +173,7 @@ def tiles(sample: Sample, produced: Sequence[Produced]) -> list[sheet.Tile]:
         ),
         _our_tile("ours, lowest", low),
         _our_tile("ours, middle", middle),
-        _our_tile("ours without side view", no_side),
+        _our_tile("ours without side view", no_side) if alone else _our_tile("ours, highest", highest),
         sheet.Tile(
             "mask (white: side view trusted)", sheet.grey(middle.mask) if middle is not None else None
         ),

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.rd import ours as ours_module
 from benchmarks.rd import run as run_module
 from benchmarks.rd.ours import OurPicture, Ours
+from benchmarks.rd.protocol import Sample
 from common.errors import UsageError
 
 METRICS = ["--metrics", "psnr,ms_ssim_db"]
@@ -139,6 +140,20 @@ def test_an_interrupted_run_leaves_what_it_had(data, fake, tmp_path, monkeypatch
     document = json.loads(path.read_text())
     assert document["complete"] is False
     assert len(document["points"][0]["images"]) == 2
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_sheet_has_no_hole_where_no_picture_without_side_view_was_asked_for(alone):
+    picture = np.zeros((8, 16, 3), np.uint8)
+    sample = Sample("pair", picture, picture, 100, picture, picture)
+    produced = [
+        run_module.Produced("mdic", "ours", "ours", q, 40 + q, picture, {}, picture[..., 0]) for q in range(4)
+    ]
+    if alone:
+        produced.append(run_module.Produced("mdic-noside", "alone", "ours", 2, 42, picture, {}))
+    captions = [tile.caption for tile in run_module.tiles(sample, produced) if tile.image is not None]
+    assert any("without side view" in caption for caption in captions) == alone
+    assert ("ours, highest: q3, 43 bytes" in captions) == (not alone)
 
 
 def test_bad_options_are_named(data):
