@@ -126,7 +126,7 @@ PARTS = (
         "robust",
         "robust",
         ("--data", _TEST, "--every", "6", *_FILES),
-        12,
+        10,
         pictures=("side.png", "stale.png", "wrong.png"),
         restores=True,
     ),

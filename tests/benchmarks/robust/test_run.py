@@ -60,7 +60,10 @@ def test_sweeps_are_measured_written_and_judged(command, tmp_path, capsys):
     assert document["command"].startswith("python -m benchmarks robust --data")
     sweeps = document["sweeps"]
     assert set(sweeps) == {"base", "side", "stale", "wrong", "theta"}
-    assert {len(places) for places in sweeps.values()} == {5}
+    # What turns something of the decoder's own takes every second place.
+    assert {name: len(places) for name, places in sweeps.items()} == {
+        "base": 5, "side": 5, "stale": 5, "wrong": 5, "theta": 3
+    }  # fmt: skip
     rows = {(r["condition"], r["quality"]): r for r in sweeps["base"]["pairs_b/000040"]}
     with_side, without = rows["lossless", 2], rows["none", 2]
     assert with_side["lpips_vgg"] < without["lpips_vgg"]
@@ -98,8 +101,8 @@ def test_a_run_cut_short_goes_on(command, decoder, monkeypatch):
     asked = len(decoder.requests)
     monkeypatch.setattr(run_module, "measure", real)
     document = command("--only", "steps", "--every", "4")
-    assert document["complete"] and len(document["sweeps"]["steps"]) == 3
-    assert len(decoder.requests) - asked == 3 * 6 * 2  # the references and nothing else were there already
+    assert document["complete"] and len(document["sweeps"]["steps"]) == 2
+    assert len(decoder.requests) - asked == 2 * 6 * 2  # the references and nothing else were there already
     asked = len(decoder.requests)
     command("--only", "steps", "--every", "4")
     assert len(decoder.requests) == asked

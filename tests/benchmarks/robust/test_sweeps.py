@@ -91,5 +91,7 @@ def test_files_have_no_true_caption_streets_do(world, monkeypatch):
 def test_only_the_domain_runs_elsewhere(world):
     foreign = World(world.places[:1], world.scenes, world.places[1:2])
     assert {s.name for s in SWEEPS.values() if s.places(foreign) == world.places[1:2]} == {"domain"}
+    fewer = {s.name for s in SWEEPS.values() if len(s.places(world)) < len(world.places) and not s.on_foreign}
+    assert fewer == {"steps", "theta", "captions"}
     keys = [c.key for c in SWEEPS["domain"].make(foreign, foreign.foreign[0])]
     assert keys == ["street:lossless", "street:none", "street:side-copied", "street:best-shift"]

@@ -101,7 +101,7 @@ def test_global_attention_finds_the_shift_on_any_row():
         found.disparity[:, :, :-1, 2:], torch.full((1, 1, 5, 8), 2.0), atol=0.05, rtol=0
     )
     torch.testing.assert_close(found.features[:, :, :-1, 2:], main[:, :, :-1, 2:], atol=0.05, rtol=0)
-    assert float(found.peak.min()) > 0.9 and float(found.entropy.max()) < 0.5
+    assert found.peak.min().item() > 0.9 and found.entropy.max().item() < 0.5
 
 
 def test_global_attention_in_chunks_changes_nothing(monkeypatch):

@@ -36,7 +36,7 @@ def test_one_step_against_the_rate_lowers_it(tokens):
     first.backward()
     with torch.no_grad():
         later = tokens(y - 0.3 * y.grad / y.grad.std(), quality).bits.sum()
-    assert float(later) < float(first) - 5
+    assert later.item() < first.item() - 5
 
 
 def test_forward_tokens_and_rebuild_say_the_same(tokens):
