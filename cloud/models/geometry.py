@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .blocks import conv, stack, upsample, zero
 from .search import Search
+from .upright import upright
 from .warping import warp
 
 # Rows matched at once outside training: bounds memory for wide frames (a 4096-wide row holds 1024² scores).
@@ -181,9 +182,10 @@ class GeometryCore(nn.Module):
         global_attention: bool = False,
         warps: bool = True,
         kernel: str = "bicubic",
+        upright: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel = kernel
+        self.kernel, self.upright = kernel, upright
         w4, w8, w16 = widths
         self.enter = conv(latent_channels, w16)
         self.quality = nn.Parameter(torch.zeros(qualities, w16))
@@ -282,6 +284,8 @@ class GeometryCore(nn.Module):
             levels.append(d4 * 4)
         disparity = _quadruple(d4) + F.pixel_shuffle(self.subpixel(h).float(), 4) * 4
         disparity = disparity.clamp(-4, 400)
+        if self.upright:
+            disparity = upright(disparity, warp(side, disparity))
         return Geometry(disparity, warp(side, disparity, self.kernel), hidden8, self.out4(h), levels)
 
     @staticmethod

@@ -112,3 +112,25 @@ def test_global_attention_in_chunks_changes_nothing(monkeypatch):
         monkeypatch.setattr(geometry, "_SCORES_PER_CHUNK", 1000)
         for a, b in zip(whole, match(main, side, torch.zeros(2, 1, 6, 10)), strict=True):
             torch.testing.assert_close(a, b)
+
+
+def test_upright_is_the_cores_answer_made_upright_and_off_unless_asked_for():
+    torch.manual_seed(0)
+    features, core = SideFeatures(4), GeometryCore(4, 8)
+    torch.nn.init.normal_(core.subpixel.weight)  # it begins at zero: no row would differ from the next
+    side = torch.full((1, 3, 64, 128), 0.8)
+    side[..., 60:64] = -0.7
+    given = (torch.randn(1, 4, 4, 8), torch.tensor([3]), side)
+    present = torch.ones(1, 1, 1, 1)
+    more = (features(side, torch.randn(1, 4, 4, 8), present), present, transform)
+    more += (torch.randn(1, 4, 4, 8).round(), torch.ones(1, 4, 1, 1))
+    assert not core.upright
+    with torch.no_grad():
+        plain = core(*given, *more)
+        core.upright = True
+        straight = core(*given, *more)
+    torch.testing.assert_close(
+        straight.disparity, geometry.upright(plain.disparity, geometry.warp(side, plain.disparity))
+    )
+    assert (straight.disparity - plain.disparity).abs().max().item() > 0.1
+    torch.testing.assert_close(straight.warped, geometry.warp(side, straight.disparity, core.kernel))
