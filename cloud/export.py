@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
-from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
-from common.entropy.latents import LatentCodec
+from cloud.rebundle import DECODER, ENTROPY, add_refinement, manifest_text, replace_decoder
+from common.bundle import MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
 from common.telemetry.dictionary import DICTIONARY_FILE, SHIPPED
@@ -32,8 +32,7 @@ Y_MAX = 60
 # Symbols whose scale index is this or below are certainly zero (P(other) < 0.3 %): not coded at all.
 SKIP_INDEX = 4
 PAD_MULTIPLE = 64
-ENCODER, HYPER, ENTROPY, DECODER = "encoder.onnx", "hyper.onnx", "entropy.safetensors", "decoder.safetensors"
-REFINER = "refiner.safetensors"
+ENCODER, HYPER = "encoder.onnx", "hyper.onnx"
 _EDGE_ONLY = ("hyperprior.", "masked_object.")  # integers and training's helper: no weights of the decoder
 
 
@@ -163,57 +162,7 @@ def _manifest(config: ModelConfig, name: str, training: dict[str, Any], folder: 
         "pad_multiple": PAD_MULTIPLE,
     }
     tables = {"codec": codec, "model": dataclasses.asdict(config), "training": training}
-    return _toml(name, tables, [ENCODER, HYPER, ENTROPY, DECODER, DICTIONARY_FILE], folder)
-
-
-def _toml(name: str, tables: dict[str, dict[str, Any]], files: list[str], folder: Path) -> str:
-    lines = [f"format = {FORMAT}", f"name = {json.dumps(name)}"]
-    for table, values in tables.items():
-        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    for file in files:
-        path = folder / file
-        lines += ["", f'[files."{file}"]', f'sha256 = "{hash_file(path)}"', f"bytes = {path.stat().st_size}"]
-    return "\n".join(lines) + "\n"
-
-
-def add_refinement(
-    bundle: Bundle,
-    folder: Path,
-    arrays: dict[str, NDArray[Any]],
-    weights: dict[str, Tensor],
-    facts: dict[str, Any],
-) -> Bundle:
-    """Write `bundle` with a refinement into `folder` (replaced if it exists) and return it opened.
-
-    Args:
-        bundle: the bundle to be refined; nothing of it changes.
-        folder: not the bundle's own.
-        arrays: the refinement's tables (proto/BITSTREAM.md, section 5.1).
-        weights: of `cloud.models.refiner.Refiner`; kept as float16.
-        facts: how it came about, for the manifest.
-
-    Raises:
-        UsageError: `folder` is the bundle's own.
-        BundleCorrupt: the bundle is damaged, or the arrays break their rules.
-    """
-    if folder.resolve() == bundle.path.resolve():
-        raise UsageError(f"{folder} is the bundle that is to be refined: give another folder")
-    kept = [name for name in bundle.manifest["files"] if name != REFINER]
-    paths = {name: bundle.file(name) for name in kept}
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    for name, path in paths.items():
-        shutil.copyfile(path, folder / name)
-    old = {k: v for k, v in load_arrays(paths[ENTROPY]).items() if not k.startswith("refine_")}
-    save_arrays({**old, **arrays}, folder / ENTROPY)
-    save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
-    for file in folder.iterdir():
-        file.chmod(0o644)
-    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"refinement": facts}
-    (folder / MANIFEST).write_text(_toml(bundle.name, tables, [*kept, REFINER], folder))
-    LatentCodec.from_bundle_file(folder / ENTROPY)
-    return Bundle.load(folder)
+    return manifest_text(name, tables, [ENCODER, HYPER, ENTROPY, DECODER, DICTIONARY_FILE], folder)
 
 
 def check_parity(model: Codec, folder: Path, tolerance: float = 2e-3) -> float:
@@ -314,17 +263,46 @@ def main(argv: list[str] | None = None) -> int:
         help="whose refinement's tables to take with the refiner of the checkpoint (default: the shipped bundle's; "
         "`mdic-cloud refine` fits new ones)",
     )
+    p.add_argument(
+        "--decoder-of",
+        metavar="BUNDLE",
+        help="take over all of this bundle but the decoder's weights: for a training of the decoder alone "
+        "(decoder_only), after which payloads are the same",
+    )
+    p.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="with --decoder-of: how far to go from its weights to the checkpoint's (default: all the way)",
+    )
     args = p.parse_args(argv)
+    if args.decoder_of is None and args.share != 1.0:
+        raise UsageError("--share goes with --decoder-of")
+    if args.decoder_of is not None and args.tables is not None:
+        raise UsageError("--tables does not go with --decoder-of, whose tables are taken over")
+    source = None if args.decoder_of is None else Bundle.load(args.decoder_of)
     model, facts = load_model(args.checkpoint)
+    if source is not None:
+        weights, training = model.state_dict(), _training(facts, args.note)
+        _tell(replace_decoder(source, args.folder, weights, model.config, training, args.share, args.name))
+        return 0
     refiner = load_refiner(args.checkpoint)
     tables = _tables(args.tables) if refiner else None  # before anything is written
-    training = {"steps": int(facts["step"]), "minutes": round(facts["seconds"] / 60, 1), "note": args.note}
+    training = _training(facts, args.note)
     bundle = write_bundle(model, args.folder, args.name or args.folder.name, training)
     if tables is not None:
         bundle = _with_tables(bundle, refiner, *tables)
+    _tell(bundle)
+    return 0
+
+
+def _training(facts: dict[str, Any], note: str) -> dict[str, Any]:
+    return {"steps": int(facts["step"]), "minutes": round(facts["seconds"] / 60, 1), "note": note}
+
+
+def _tell(bundle: Bundle) -> None:
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
     print(f"bundle {bundle.name} {bundle.hex}: {size / 1e6:.1f} MB in {bundle.path}")
-    return 0
 
 
 if __name__ == "__main__":

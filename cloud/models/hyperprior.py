@@ -115,6 +115,16 @@ class Hyperprior(nn.Module):
         self.z_mean = nn.Parameter(torch.zeros(qualities, hyper_channels))
         self.z_log_scale = nn.Parameter(torch.full((qualities, hyper_channels), -0.5))
 
+    def quantise(self, y: Tensor, z: Tensor, quality: Tensor, round_at: Tensor) -> Tensor:
+        """Return latents (B, C, h, w) as a bundle's packets bring them.
+
+        round_at (B, 1, 1, 1): the fraction from which on its encoder rounds residuals up.
+        """
+        mean, _ = self.decoder(z.float().round().clamp(-127, 127), quality)
+        residual = y.float() - mean
+        rounded: Tensor = mean + residual.sign() * torch.floor(residual.abs() + 1 - round_at)
+        return rounded
+
     def forward(self, y: Tensor, z: Tensor, quality: Tensor, hard: bool) -> tuple[Tensor, Tensor]:
         """Return (y_hat, bits): quantised latents (B, C, h, w) and the modelled bits of each image (B,).
 

@@ -62,6 +62,13 @@ class TrainConfig:
     # refinement asks for, which stands for pictures never seen. No refiner if the width is 0.
     refiner_width: int = 0
     refiner_wide: int = 128
+    # How far a picture goes to the refiner's, drawn for each crop. All of the way, half or none, so that every share is
+    # of use; a bundle's own (`shares` in its manifest) where only its decoder is trained.
+    ways: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5, 0.5, 0.0)
+    # Train the decoder alone. Encoder, hyperprior and refiner stay, and so do payloads, to the bit: export with
+    # --decoder-of. Symbols are rounded as that bundle's encoder rounds them, up from these fractions, one per quality.
+    decoder_only: bool = False
+    rounding: tuple[float, ...] = ()
     harder: float = 0.35
     weight_base: float = 0.3  # pixel losses of the picture before the refiner
     weight_critic: float = 0.0  # the critic's pull, as a share of all other
@@ -101,15 +108,24 @@ def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
             for crop in crops
         )
     values.update(_known(raw, TrainConfig, origin))
-    if "lambdas" in values:
-        values["lambdas"] = tuple(float(v) for v in values["lambdas"])
-    if "quality_weights" in values:
-        values["quality_weights"] = tuple(float(v) for v in values["quality_weights"])
+    for key in ("lambdas", "quality_weights", "ways", "rounding"):
+        if key in values:
+            values[key] = tuple(float(v) for v in values[key])
     if "leave_out" in values:
         values["leave_out"] = tuple(str(v) for v in values["leave_out"])
     config = TrainConfig(**values)
     if len(config.lambdas) != config.model.qualities:
         raise UsageError(f"{origin}: {len(config.lambdas)} lambdas for {config.model.qualities} qualities")
+    if not config.ways or not all(0 <= way <= 1 for way in config.ways):
+        raise UsageError(f"{origin}: ways must be numbers from 0 to 1")
+    if config.rounding and not config.decoder_only:
+        raise UsageError(f"{origin}: rounding goes with decoder_only")
+    if config.rounding and (
+        len(config.rounding) != config.model.qualities or not all(0.5 <= r <= 1 for r in config.rounding)
+    ):
+        raise UsageError(f"{origin}: rounding must be {config.model.qualities} numbers from 0.5 to 1")
+    if config.decoder_only and config.model.entropy != "hyperprior":
+        raise UsageError(f"{origin}: decoder_only needs entropy = 'hyperprior'")
     drawn = config.quality_weights
     if drawn and (len(drawn) != config.model.qualities or min(drawn) < 0 or sum(drawn) <= 0):
         raise UsageError(f"{origin}: quality_weights must be {config.model.qualities} numbers, one above 0")

@@ -80,7 +80,11 @@ class Trainer:
             torch.backends.cudnn.benchmark = True
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         # Tables over the quality index see an eighth of the batch each and live on a logarithmic scale.
-        named = list(self.model.named_parameters())
+        if config.decoder_only:
+            for name in ("analysis", "hyperprior", "latent", "refiner"):
+                if name in dict(self.model.named_children()):
+                    self.model.get_submodule(name).requires_grad_(False)
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         by_quality = [p for name, p in named if is_per_quality(name)]
         others = [p for name, p in named if not is_per_quality(name)]
         self.optimizer = torch.optim.AdamW(

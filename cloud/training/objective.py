@@ -23,8 +23,6 @@ from .precision import mixed
 
 LEVEL_WEIGHTS = (0.3, 0.3, 0.4, 0.6, 0.5)
 """Of the geometry core's levels, coarse to fine; the last one's holds for all after it."""
-WAYS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.0)
-"""How far a picture goes to the refiner's, drawn for each crop: every share is to be of use."""
 LATER_EVERY = 4
 """Steps between two passes of the denoiser at later noise levels: they cost a tenth of a step each."""
 
@@ -66,7 +64,11 @@ class Objective:
         )
         latents = self._latents(quality)
         with mixed(self.device):
-            decoded, bits = model(main, side, present, latents, noise, tags=tags)
+            if config.decoder_only:
+                y_hat, bits = self._sent(main, latents)
+                decoded = model.decode(y_hat, latents, side, present, noise, 1, threshold=0.0, tags=tags)
+            else:
+                decoded, bits = model(main, side, present, latents, noise, tags=tags)
             target = model.latent.encode(main * 2 - 1)
             every = LATER_EVERY if config.model.start == "coarse" else 1
             again = self._later_step(decoded, target) if step % every == 0 else None
@@ -146,6 +148,17 @@ class Objective:
         total: Tensor = loss.detach() + way - way.detach()
         return total
 
+    @torch.no_grad()
+    def _sent(self, main: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Return latents (B, C, H/16, W/16) as packets bring them, and their bits (B,)."""
+        model, halves = self.model, (0.5,) * self.config.model.qualities
+        fractions = torch.tensor(self.config.rounding or halves, device=self.device)
+        with torch.autocast(self.device.type, enabled=False):  # the edge computes in float32
+            y, z = model.analysis(main, quality)
+            _, bits = model.hyperprior(y, z, quality, True)
+            y_hat = model.hyperprior.quantise(y, z, quality, fractions[quality].view(-1, 1, 1, 1))
+        return y_hat, bits
+
     def _latents(self, quality: Tensor) -> Tensor:
         """Return the qualities (B,) whose latents are decoded."""
         if self.teller is None:
@@ -160,8 +173,8 @@ class Objective:
         assert isinstance(self.model, Finished) and self.teller is not None and decoded.y_hat is not None
         refiner = self.model.refiner
         told = self.teller(refiner.projection.coefficients(main * 2 - 1), quality, decoded.y_hat)
-        ways = torch.tensor(WAYS, device=self.device)
-        share = ways[torch.randint(0, len(WAYS), (len(main),), device=self.device)].view(-1, 1, 1, 1)
+        ways = torch.tensor(self.config.ways, device=self.device)
+        share = ways[torch.randint(0, len(ways), (len(main),), device=self.device)].view(-1, 1, 1, 1)
         with mixed(self.device):
             image = refiner(
                 decoded.blend.image.float().clamp(-1, 1),

@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from cloud.allocator import keep_freed_memory
     from cloud.decoder import Decoder
-    from cloud.export import add_refinement
+    from cloud.rebundle import add_refinement
     from common.bundle import Bundle
 
     from . import material

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 import cloud.training
 from cloud.training.config import load_config, parse_config
+from common.bundle import Bundle
 from common.errors import UsageError
 
 
@@ -26,6 +28,12 @@ def test_the_bundled_config_loads():
         {"lambdas": [1.0]},
         {"quality_weights": [1.0, 1.0]},
         {"quality_weights": [0.0] * 8},
+        {"ways": []},
+        {"ways": [1.2]},
+        {"rounding": [0.6] * 8},
+        {"decoder_only": True, "rounding": [0.6] * 7},
+        {"decoder_only": True, "rounding": [0.4] * 8},
+        {"decoder_only": True, "model": {"entropy": "vq"}},
     ],
 )
 def test_unknown_keys_and_wrong_counts_are_refused(raw):
@@ -39,6 +47,17 @@ def test_the_config_for_a_gpu_trains_the_same_model_with_its_refiner():
     assert large.model == small.model and large.lambdas == small.lambdas
     assert large.leave_out == small.leave_out  # the same drives stay unseen
     assert large.refiner_width and large.weight_critic and len(large.quality_weights) == 8
+
+
+def test_the_config_for_the_decoder_alone_rounds_as_the_shipped_bundle_does():
+    folder = Path(cloud.training.__file__).parent / "configs"
+    small, alone = (load_config(folder / name) for name in ("compact.toml", "decoder.toml"))
+    assert alone.decoder_only and alone.model == small.model
+    assert alone.leave_out == small.leave_out
+    bundle = Bundle.load()
+    percent = load_file(bundle.file("entropy.safetensors"))["round_at"]
+    assert [round(r * 100) for r in alone.rounding] == percent.tolist()
+    assert set(alone.ways) <= set(bundle.manifest["refinement"]["shares"])
 
 
 def test_a_missing_or_broken_file_is_one_error(tmp_path):

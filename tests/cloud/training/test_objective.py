@@ -1,17 +1,26 @@
 """cloud.training.objective: what is shown is judged with the refiner and the critic behind it; both learn."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import cloud.training
+from cloud.decoder import Decoder
 from cloud.export import load_model, load_refiner
-from cloud.training.config import parse_config
+from cloud.models.codec import Codec
+from cloud.training.config import load_config, parse_config
 from cloud.training.critic import Adversary
 from cloud.training.loop import Trainer
 from cloud.training.losses import AlexDistance
+from cloud.training.objective import Objective
+from cloud.training.warmstart import bundle_weights
+from common.bundle import Bundle
 from common.errors import UsageError
+from common.synthetic import StereoStreet
+from edge.encoder import Encoder
 
 CHANNELS = 4
 
@@ -54,6 +63,39 @@ def test_the_refiner_learns_with_the_codec_and_comes_out_again(perceptual, pairs
     assert torch.equal(model.analysis.head.weight, run.ema["analysis.head.weight"])
     refiner = load_refiner(tmp_path / "last.safetensors")
     assert torch.equal(refiner["head.weight"], run.ema["refiner.head.weight"])
+
+
+def test_the_decoder_alone_learns_from_latents_as_packets_bring_them(perceptual, pairs, tmp_path):
+    rounding = [0.5, 0.6, 0.7, 0.8, 0.9, 0.5, 0.5, 1.0]
+    run = trainer(perceptual, pairs, tmp_path, decoder_only=True, rounding=rounding, ways=[0.35])
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.run(steps=2)
+    moved = {n.split(".")[0] for n, v in run.model.state_dict().items() if not torch.equal(v, before[n])}
+    assert {"geometry", "pixels", "side", "denoiser", "inverse_log_gain"} <= moved
+    assert not moved & {"analysis", "hyperprior", "latent", "refiner"}
+
+
+@pytest.mark.parametrize("quality", [3, 4])
+def test_its_latents_are_those_of_the_bundle_s_packets(perceptual, quality):
+    bundle = Bundle.load()
+    config = load_config(Path(cloud.training.__file__).parent / "configs" / "decoder.toml")
+    model = Codec(config.model)
+    model.load_state_dict(bundle_weights(bundle, model), strict=False)
+    objective = Objective(config, model, AlexDistance(perceptual), torch.device("cpu"))
+    image = np.ascontiguousarray(StereoStreet(3, 128, 256).frame(0).main)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    packet = Encoder(bundle, threads=1).encode(image, quality).packet
+    wanted = Decoder(bundle, "cpu").coded(packet, 128, 256).y_hat
+
+    def wrong():
+        y_hat, _ = objective._sent(pixels, torch.tensor([quality]))
+        return int((np.abs(y_hat[0].numpy() - wanted) > 1e-3).sum())
+
+    found = wrong()
+    objective.config = dataclasses.replace(config, rounding=())
+    halves = wrong()
+    # Near a threshold the edge's float32 weights and these, of float16, may fall on two sides.
+    assert found <= 2 + wanted.size // 1000 and found < halves / 2, (found, halves)
 
 
 def test_the_critic_pulls_from_its_time_on_and_is_kept(perceptual, pairs, tmp_path):

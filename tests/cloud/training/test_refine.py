@@ -10,10 +10,11 @@ import torch
 from fake_perceptual import write_weights
 
 from cloud.decoder import Decoder, DecodeRequest
-from cloud.export import add_refinement, write_bundle
 from cloud.export import main as export
+from cloud.export import write_bundle
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import Refiner
+from cloud.rebundle import add_refinement
 from cloud.training.batches import Batches
 from cloud.training.config import load_config, parse_config
 from cloud.training.data import synthetic_pairs

@@ -1,0 +1,143 @@
+"""Make a bundle of another one: with a refinement, or with its decoder trained further."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cloud.models.codec import ModelConfig
+from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
+from common.entropy.latents import LatentCodec
+from common.errors import BundleCorrupt, UsageError
+
+ENTROPY, DECODER, REFINER = "entropy.safetensors", "decoder.safetensors", "refiner.safetensors"
+_ENCODER = "analysis."
+"""The weights that the edge has too, as ONNX."""
+
+
+def manifest_text(name: str, tables: dict[str, dict[str, Any]], files: list[str], folder: Path) -> str:
+    """Return a manifest in TOML: tables of facts, then what lies in `folder` under the names in `files`."""
+    lines = [f"format = {FORMAT}", f"name = {json.dumps(name)}"]
+    for table, values in tables.items():
+        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    for file in files:
+        path = folder / file
+        lines += ["", f'[files."{file}"]', f'sha256 = "{hash_file(path)}"', f"bytes = {path.stat().st_size}"]
+    return "\n".join(lines) + "\n"
+
+
+def add_refinement(
+    bundle: Bundle,
+    folder: Path,
+    arrays: dict[str, NDArray[Any]],
+    weights: dict[str, Tensor],
+    facts: dict[str, Any],
+) -> Bundle:
+    """Write `bundle` with a refinement into `folder` (replaced if it exists) and return it opened.
+
+    Args:
+        bundle: the bundle to be refined; nothing of it changes.
+        folder: not the bundle's own.
+        arrays: the refinement's tables (proto/BITSTREAM.md, section 5.1).
+        weights: of `cloud.models.refiner.Refiner`; kept as float16.
+        facts: how it came about, for the manifest.
+
+    Raises:
+        UsageError: `folder` is the bundle's own.
+        BundleCorrupt: the bundle is damaged, or the arrays break their rules.
+    """
+    _apart(bundle, folder, "is to be refined")
+    kept = [name for name in bundle.manifest["files"] if name != REFINER]
+    _copy(bundle, folder, kept)
+    old = {k: v for k, v in load_arrays(folder / ENTROPY).items() if not k.startswith("refine_")}
+    save_arrays({**old, **arrays}, folder / ENTROPY)
+    save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"refinement": facts}
+    (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, REFINER], folder))
+    LatentCodec.from_bundle_file(folder / ENTROPY)
+    return Bundle.load(folder)
+
+
+def replace_decoder(
+    bundle: Bundle,
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    model: ModelConfig,
+    training: dict[str, Any],
+    share: float = 1.0,
+    name: str | None = None,
+) -> Bundle:
+    """Write `bundle` with other weights of its decoder into `folder` (replaced if it exists) and return it opened.
+
+    What packets say stays the same, to the bit; only their check, which knows the bundle, is another.
+
+    Args:
+        bundle: all but its decoder is taken over.
+        folder: not the bundle's own.
+        weights: of a `Codec` that was trained from this bundle with its encoder left alone (`decoder_only`).
+        model: that codec's configuration.
+        training: how it came about, for the manifest.
+        share: how far to go from the bundle's weights to these, 0 to 1. Between two ends of one short training there
+            often lies a better model than either (weight averaging; Izmailov et al., UAI 2018).
+        name: the new bundle's; the old one's if None.
+
+    Raises:
+        UsageError: `folder` is the bundle's own, the share is none, or the weights belong to another encoder.
+        BundleCorrupt: the bundle is damaged.
+    """
+    _apart(bundle, folder, "has its decoder replaced")
+    if not 0 < share <= 1:
+        raise UsageError(f"share {share}: expected a number above 0, up to 1")
+    path = bundle.file(DECODER)
+    try:
+        old = load_file(path)
+    except (OSError, SafetensorError) as why:
+        raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+    new: dict[str, Tensor] = {}
+    for key, value in old.items():
+        other = weights.get(key)
+        if other is None or other.shape != value.shape:
+            raise UsageError(f"bundle {bundle.name} and the checkpoint are different models: see {key}")
+        mixed = (value.float() + share * (other.float() - value.float())).half()
+        if key.startswith(_ENCODER) and not mixed.equal(value):
+            raise UsageError(f"the checkpoint has another encoder than bundle {bundle.name}: export it whole")
+        new[key] = mixed.contiguous()
+    kept = list(bundle.manifest["files"])
+    _copy(bundle, folder, kept)
+    save_file(new, folder / DECODER)
+    (folder / DECODER).chmod(0o644)
+    tables = {
+        key: value for key, value in bundle.manifest.items() if isinstance(value, dict) and key != "files"
+    }
+    tables |= {"model": dataclasses.asdict(model), "training": training}
+    (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))
+    return Bundle.load(folder)
+
+
+def _apart(bundle: Bundle, folder: Path, what: str) -> None:
+    if folder.resolve() == bundle.path.resolve():
+        raise UsageError(f"{folder} is the bundle that {what}: give another folder")
+
+
+def _copy(bundle: Bundle, folder: Path, names: list[str]) -> None:
+    """Copy files of a bundle, checked, into a folder of their own, replaced if it exists."""
+    paths = {name: bundle.file(name) for name in names}
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for name, path in paths.items():
+        shutil.copyfile(path, folder / name)
+        (folder / name).chmod(0o644)
