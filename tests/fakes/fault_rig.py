@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -103,13 +104,19 @@ class Process:
 
     def output(self) -> str:
         """Return what it wrote to standard output so far."""
-        self.out.seek(0)
-        return self.out.read().decode()
+        return _read(self.out)
 
     def told(self) -> str:
         """Return the end of what it wrote to both outputs."""
-        self.err.seek(0)
-        return (self.output() + self.err.read().decode())[-2000:]
+        return (self.output() + _read(self.err))[-2000:]
+
+
+def _read(file: IO[bytes]) -> str:
+    """Return all of a file that a child writes to.
+
+    The two share one offset: to seek here would make the child's next line overwrite its first.
+    """
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
 @dataclass
