@@ -9,9 +9,10 @@ PROTO_VENV ?= .venv-proto
 #   make demo PIP_EXTRA='--extra-index-url https://download.pytorch.org/whl/cpu'
 TORCH     ?= torch
 PIP_EXTRA ?=
-# TESTERS=2 runs the tests in two processes, each with its share of the cores: it is faster, since much of what they do is
-# waiting. A few of them wait against a clock, and on a busy machine one may then fail that passes alone.
-TESTERS ?= 0
+# The tests run in two processes, each with its share of the cores, where there are two cores: it is faster, since much of what
+# they do is waiting. A few of them wait against a clock, and on a machine that is busy with other things one may then fail
+# that passes alone: TESTERS=0 runs them one after the other.
+TESTERS ?= $(shell test "`nproc 2>/dev/null || echo 1`" -ge 2 && echo 2 || echo 0)
 # More options for pytest or the demo:  make test PYTEST_ARGS='-x -k entropy'    make demo DEMO_ARGS='--size 256x832'
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
