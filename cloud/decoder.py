@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,8 +16,10 @@ from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
 from cloud.models.codec import Codec, Decoded, ModelConfig
+from cloud.models.framing import Framed, frame
 from cloud.models.pattern import without_pattern
 from cloud.models.refiner import SHARE, Refiner, intervals
+from cloud.pictures import fitted, to_bytes, to_planes
 from cloud.restoration.network import Restorer, load_restorer, restore
 from cloud.text.captioner import Captioner, TaggerCaptioner
 from cloud.text.vocabulary import Tags
@@ -30,6 +30,7 @@ from common.entropy.latents import LatentCodec
 from common.entropy.refinement import Refinement
 from common.errors import BundleCorrupt, UsageError
 from common.luma import BLOCK
+from common.resampling import CodedView
 
 # The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
 SMALLEST_SIDE = 64
@@ -37,6 +38,9 @@ LEAST_TRUST = 0.25
 """A frame that takes less than this from its side view, in the mean, is decoded again without: the view shows another
 place, and what little is taken from it only does harm (docs/decisions/0011). The right view, or one that is stale or
 coded badly, is above 0.5."""
+LEAST_TRUST_DOUBLED = 0.35
+"""The same for frames coded at double size: wrong views of real roads get up to 0.31, a right one two frames old in a
+turn 0.44 (docs/decisions/0023)."""
 _NOT_WEIGHTS = ("hyperprior.", "masked_object.")
 
 
@@ -96,13 +100,14 @@ class Coded(NamedTuple):
     """What a packet says.
 
     y_hat: (C, h, w) float32. quality: the packet's. latents: the quality whose latents it carries. refinement: luma
-    coefficients, at qualities that have them.
+    coefficients, at qualities that have them. view: the size of the picture they stand for, and the codec's quality.
     """
 
     y_hat: NDArray[np.float32]
     quality: int
     latents: int
     refinement: Refinement | None
+    view: CodedView
 
 
 class Decoder:
@@ -170,21 +175,29 @@ class Decoder:
         return self.decode_batch([request])[0]
 
     def decode_batch(self, requests: Sequence[DecodeRequest]) -> list[DecodedFrame]:
-        """Decode frames, those of one size and step count together.
+        """Decode frames, those of one size, coded size and step count together.
 
         Raises:
             BitstreamError: if a packet is damaged or foreign; the class says how.
             UsageError: if a step count is out of range.
         """
         results: dict[int, DecodedFrame] = {}
-        groups: dict[tuple[int, int, int], list[int]] = {}
+        groups: dict[tuple[int, ...], list[int]] = {}
+        told: list[tuple[Coded, float]] = []
         for index, request in enumerate(requests):
             steps = self.config.steps if request.steps is None else request.steps
             if not 1 <= steps <= MAX_STEPS:
                 raise UsageError(f"steps must be 1 to {MAX_STEPS}, got {steps}")
-            groups.setdefault((request.height, request.width, steps), []).append(index)
-        for (height, width, steps), indices in groups.items():
-            frames = self._group([requests[i] for i in indices], height, width, steps)
+            start = time.perf_counter()
+            coded = self.coded(request.packet, request.height, request.width)
+            told.append((coded, (time.perf_counter() - start) * 1e3))
+            size = (request.height, request.width, coded.view.height, coded.view.width)
+            groups.setdefault((*size, steps), []).append(index)
+        for (*_, steps), indices in groups.items():
+            entropy_ms = sum(told[i][1] for i in indices)
+            frames = self._group(
+                [requests[i] for i in indices], [told[i][0] for i in indices], steps, entropy_ms
+            )
             results.update(zip(indices, frames, strict=True))
         return [results[index] for index in range(len(requests))]
 
@@ -194,26 +207,28 @@ class Decoder:
         Raises:
             BitstreamError: if the packet is damaged or foreign.
         """
-        session = SessionFacts(self.bundle.id, height, width)
-        parsed = Packet.parse(packet, session)
+        parsed = Packet.parse(packet, SessionFacts(self.bundle.id, height, width))
+        view = self.bundle.coded_view(parsed.quality, height, width)
         y_hat, symbols = self.codec.decode(
-            parsed.payload, parsed.quality, session.latent_height, session.latent_width
+            parsed.payload, view.quality, view.latent_height, view.latent_width
         )
-        latents = self.codec.latent_quality(parsed.quality)
-        return Coded(y_hat, parsed.quality, latents, symbols.refinement)
+        latents = self.codec.latent_quality(view.quality)
+        return Coded(y_hat, parsed.quality, latents, symbols.refinement, view)
 
     def _group(
-        self, requests: list[DecodeRequest], height: int, width: int, steps: int
+        self, requests: list[DecodeRequest], coded: list[Coded], steps: int, entropy_ms: float
     ) -> list[DecodedFrame]:
+        """Decode frames of one size, coded at one size."""
         start = time.perf_counter()
-        coded = [self.coded(request.packet, height, width) for request in requests]
-        entropy = time.perf_counter()
+        size, view = (requests[0].height, requests[0].width), coded[0].view
+        height, width = view.height, view.width
         y_hat = torch.from_numpy(np.stack([one.y_hat for one in coded])).to(self.device)
         quality = torch.tensor([one.latents for one in coded], device=self.device)
         rows, columns = y_hat.shape[2] * 16, y_hat.shape[3] * 16
         sides = [self._side(request) for request in requests]
         present = torch.tensor([float(side is not None) for side in sides], device=self.device)
-        side = torch.cat([self._image(s, height, width, rows, columns) for s in sides])
+        whole = [None if one is None else fitted(one, *size) for one in sides]
+        side = torch.cat([to_planes(one, (height, width), (rows, columns), self.device) for one in whole])
         shape = (self.config.diffusion_channels, rows // 8, columns // 8)
         noise = torch.stack([frame_noise(r.stream, r.frame, shape) for r in requests]).to(self.device)
         tags = [self._tags(request, view) for request, view in zip(requests, sides, strict=True)]
@@ -221,7 +236,7 @@ class Decoder:
         with torch.inference_mode():
             out = self.model.decode(y_hat, quality, side, present, noise, steps, tags=presence)
             trust = out.blend.mask[:, :, :height, :width].float().mean((1, 2, 3))
-            refused = (present > 0) & (trust < LEAST_TRUST)
+            refused = (present > 0) & (trust < (LEAST_TRUST_DOUBLED if width > size[1] else LEAST_TRUST))
             if self.config.mask and bool(refused.any()):
                 again = self.model.decode(
                     y_hat[refused],
@@ -234,16 +249,20 @@ class Decoder:
                 )
                 out = out.replaced(again, refused)
             painted = _all_painted(out.blend.image.float(), (present == 0) | refused)
-            images = _to_bytes(self._refined(out, painted, coded)[..., :height, :width])
-            warped = _to_bytes(out.geometry.warped[..., :height, :width])
-            mask = out.blend.mask[:, 0, :height, :width].float().cpu().numpy()
-            disparity = out.geometry.disparity[:, 0, :height, :width].float().cpu().numpy()
-        end = time.perf_counter()
-        ms = {
-            "entropy": (entropy - start) * 1e3,
-            "network": (end - entropy) * 1e3,
-            "total": (end - start) * 1e3,
-        }
+            rebuilt = Framed(
+                self._refined(out, painted, coded)[..., :height, :width],
+                out.geometry.warped[..., :height, :width].float(),
+                out.blend.mask[..., :height, :width].float(),
+                out.geometry.disparity[..., :height, :width].float(),
+            )
+            if size != (height, width):
+                views = torch.cat([to_planes(one, size, size, self.device) for one in whole])
+                rebuilt = frame(rebuilt, views * 2 - 1, self.config.kernel, self.config.upright)
+            images, warped = to_bytes(rebuilt.image), to_bytes(rebuilt.warped)
+            mask = rebuilt.mask[:, 0].cpu().numpy()
+            disparity = rebuilt.disparity[:, 0].cpu().numpy()
+        network_ms = (time.perf_counter() - start) * 1e3
+        ms = {"entropy": entropy_ms, "network": network_ms, "total": entropy_ms + network_ms}
         return [
             DecodedFrame(
                 images[i],
@@ -272,7 +291,7 @@ class Decoder:
             out.geometry.warped.float().clamp(-1, 1),
             out.blend.mask.float(),
             *intervals(told, self.device),
-            self.shares[[one.quality for one in coded]].view(-1, 1, 1, 1),
+            self.shares[[one.view.quality for one in coded]].view(-1, 1, 1, 1),
         )
         return refined
 
@@ -296,20 +315,6 @@ class Decoder:
         if view is None or min(view.shape[:2]) < SMALLEST_SIDE:
             return Tags.none()
         return self.captioner.tags(view)
-
-    def _image(
-        self, image: NDArray[np.uint8] | None, height: int, width: int, rows: int, columns: int
-    ) -> Tensor:
-        if image is None:
-            return torch.zeros(1, 3, rows, columns, device=self.device)
-        if image.shape[:2] != (height, width):
-            shrinks = image.shape[0] > height
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            image = np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
-        planes = tensor.permute(2, 0, 1)[None].float() / 255
-        planes = F.pad(planes, (0, columns - width, 0, rows - height), mode="replicate")
-        return planes.contiguous(memory_format=torch.channels_last)
 
 
 def _shares(bundle: Bundle, qualities: int) -> list[float]:
@@ -338,9 +343,3 @@ def _all_painted(images: Tensor, alone: Tensor) -> Tensor:
     if not bool(alone.any()):
         return images
     return torch.where(alone.view(-1, 1, 1, 1), without_pattern(images, BLOCK), images)
-
-
-def _to_bytes(images: Tensor) -> NDArray[np.uint8]:
-    """Turn (B, 3, H, W) float in [-1, 1] into (B, H, W, 3) uint8."""
-    levels = ((images.float() + 1) * 127.5).clamp(0, 255).round().to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

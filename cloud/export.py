@@ -25,6 +25,7 @@ from cloud.rebundle import DECODER, ENTROPY, add_refinement, manifest_text, repl
 from common.bundle import MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
+from common.resampling import RESAMPLING
 from common.telemetry.dictionary import DICTIONARY_FILE, SHIPPED
 
 Z_MAX = 20
@@ -211,8 +212,10 @@ def load_model(checkpoint: Path) -> tuple[Codec, dict[str, Any]]:
     return model, facts
 
 
-def _tables(name: str | None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return the refinement tables of a bundle, and what its manifest says of them.
+def _tables(
+    name: str | None,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any], list[dict[str, Any]]]:
+    """Return the refinement tables of a bundle, what its manifest says of them, and the sizes that it codes at.
 
     Raises:
         BundleError: it is not there or damaged.
@@ -224,17 +227,21 @@ def _tables(name: str | None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     if "refine_step" not in arrays:
         raise UsageError(f"bundle {source.name} has no refinement: give --tables one that has")
     facts = source.manifest.get("refinement", {})
-    return arrays, {key: value for key, value in facts.items() if key in ("plan", "shares")}
+    facts = {key: value for key, value in facts.items() if key in ("plan", "shares")}
+    return arrays, facts, source.manifest.get(RESAMPLING, [])
 
 
 def _with_tables(
-    bundle: Bundle, refiner: dict[str, Tensor], arrays: dict[str, NDArray[Any]], facts: dict[str, Any]
+    bundle: Bundle,
+    refiner: dict[str, Tensor],
+    arrays: dict[str, NDArray[Any]],
+    facts: dict[str, Any],
+    resampling: list[dict[str, Any]],
 ) -> Bundle:
-    """Give a bundle its refiner and another's refinement tables; return it opened."""
+    """Give a bundle its refiner, and another's refinement tables and sizes to code at; return it opened."""
     folder = bundle.path.with_name(bundle.path.name + ".partial")
-    add_refinement(
-        bundle, folder, arrays, refiner, facts | {"note": "the refiner was trained with the codec"}
-    )
+    facts = facts | {"note": "the refiner was trained with the codec"}
+    add_refinement(bundle, folder, arrays, refiner, facts, resampling)
     shutil.rmtree(bundle.path)
     folder.replace(bundle.path)
     return Bundle.load(bundle.path)

@@ -17,20 +17,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cloud.models.codec import ModelConfig
-from common.bundle import FORMAT, MANIFEST, Bundle, hash_file
+from common.bundle import FORMAT, MANIFEST, RESAMPLED, Bundle, hash_file
 from common.entropy.latents import LatentCodec
 from common.errors import BundleCorrupt, UsageError
+from common.resampling import RESAMPLING
 
 ENTROPY, DECODER, REFINER = "entropy.safetensors", "decoder.safetensors", "refiner.safetensors"
 _ENCODER = "analysis."
 """The weights that the edge has too, as ONNX."""
 
 
-def manifest_text(name: str, tables: dict[str, dict[str, Any]], files: list[str], folder: Path) -> str:
-    """Return a manifest in TOML: tables of facts, then what lies in `folder` under the names in `files`."""
-    lines = [f"format = {FORMAT}", f"name = {json.dumps(name)}"]
-    for table, values in tables.items():
-        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+def manifest_text(name: str, tables: Mapping[str, Any], files: list[str], folder: Path) -> str:
+    """Return a manifest in TOML: tables of facts (or lists of them), then the files `files` in `folder`."""
+    lines = [f"format = {RESAMPLED if tables.get(RESAMPLING) else FORMAT}", f"name = {json.dumps(name)}"]
+    for table, content in tables.items():
+        head = f"[[{table}]]" if isinstance(content, list) else f"[{table}]"
+        for values in content if isinstance(content, list) else [content]:
+            lines += ["", head, *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     for file in files:
         path = folder / file
         lines += ["", f'[files."{file}"]', f'sha256 = "{hash_file(path)}"', f"bytes = {path.stat().st_size}"]
@@ -43,6 +46,7 @@ def add_refinement(
     arrays: dict[str, NDArray[Any]],
     weights: dict[str, Tensor],
     facts: dict[str, Any],
+    resampling: list[dict[str, Any]] | None = None,
 ) -> Bundle:
     """Write `bundle` with a refinement into `folder` (replaced if it exists) and return it opened.
 
@@ -52,6 +56,7 @@ def add_refinement(
         arrays: the refinement's tables (proto/BITSTREAM.md, section 5.1).
         weights: of `cloud.models.refiner.Refiner`; kept as float16.
         facts: how it came about, for the manifest.
+        resampling: the sizes at which frames are coded (common.resampling); the bundle's own if None.
 
     Raises:
         UsageError: `folder` is the bundle's own.
@@ -65,7 +70,11 @@ def add_refinement(
     save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
     for file in folder.iterdir():
         file.chmod(0o644)
-    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"refinement": facts}
+    tables: dict[str, Any] = {key: bundle.manifest[key] for key in ("codec", "model", "training")}
+    tables["refinement"] = facts
+    sizes = bundle.manifest.get(RESAMPLING, []) if resampling is None else resampling
+    if sizes:
+        tables[RESAMPLING] = sizes
     (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, REFINER], folder))
     LatentCodec.from_bundle_file(folder / ENTROPY)
     return Bundle.load(folder)
@@ -120,7 +129,9 @@ def replace_decoder(
     save_file(new, folder / DECODER)
     (folder / DECODER).chmod(0o644)
     tables = {
-        key: value for key, value in bundle.manifest.items() if isinstance(value, dict) and key != "files"
+        key: value
+        for key, value in bundle.manifest.items()
+        if isinstance(value, dict | list) and key != "files"
     }
     tables |= {"model": dataclasses.asdict(model), "training": training}
     (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))

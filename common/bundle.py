@@ -15,11 +15,12 @@ import hashlib
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.errors import BundleCorrupt, BundleNotFound
+from common.resampling import RESAMPLING, CodedView, Resampling
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,7 +29,8 @@ else:
 
 DEFAULT_BUNDLE = "compact"
 MANIFEST = "manifest.toml"
-FORMAT = 1
+FORMAT, RESAMPLED = 1, 2
+"""What a manifest may state: a bundle with `[[resampling]]` is of format 2, since a reader must not overlook it."""
 _MAX_MANIFEST_BYTES = 64 << 10
 _MAX_LINE_DOTS = 32
 """TOML readers take time in the square of a dotted key's parts: a real manifest has three."""
@@ -57,6 +59,7 @@ class Bundle:
         id: 8 bytes that stand for it on the wire and in files.
         codec: shapes both ends need.
         manifest: the whole parsed manifest.
+        resampling: at which size frames are coded.
     """
 
     path: Path
@@ -64,6 +67,7 @@ class Bundle:
     id: bytes
     codec: CodecFacts
     manifest: dict[str, Any]
+    resampling: Resampling = field(default_factory=Resampling)
 
     @property
     def hex(self) -> str:
@@ -97,20 +101,27 @@ class Bundle:
         file = folder / MANIFEST
         manifest = _toml(data, file)
         stated = manifest.get("format")
-        if type(stated) is not int or stated != FORMAT:
+        if type(stated) is not int or stated not in (FORMAT, RESAMPLED):
             # Never the value itself: a number of a hundred thousand digits cannot even be printed.
             shown = stated if type(stated) is int and abs(stated) < 1 << 32 else type(stated).__name__
-            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT}")
+            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT} and {RESAMPLED}")
+        if (RESAMPLING in manifest) != (stated == RESAMPLED):
+            raise BundleCorrupt(file, f"format {stated} with{'' if stated == FORMAT else 'out'} {RESAMPLING}")
         try:
             codec = CodecFacts(**{key: _fact(key, value) for key, value in manifest["codec"].items()})
             name = _text("name", manifest["name"])
+            resampling = Resampling(manifest.get(RESAMPLING, ()), codec.qualities)
             for listed, entry in manifest["files"].items():
                 if not _FILE_NAME.match(listed):
                     raise ValueError(f"{listed[:80]!r} is not the name of a file beside the manifest")
                 _text("sha256", entry["sha256"])
         except (KeyError, TypeError, ValueError, AttributeError) as why:
             raise BundleCorrupt(file, f"{type(why).__name__}: {why}") from why
-        return cls(folder, name, hashlib.sha256(data).digest()[:8], codec, manifest)
+        return cls(folder, name, hashlib.sha256(data).digest()[:8], codec, manifest, resampling)
+
+    def coded_view(self, quality: int, height: int, width: int) -> CodedView:
+        """Return what is coded of a frame of `height` x `width` pixels at quality index `quality`."""
+        return self.resampling.coded_view(quality, height, width)
 
     def file(self, name: str) -> Path:
         """Return the path of one of the bundle's files after checking its sha256.

@@ -16,6 +16,7 @@ from common.bundle import Bundle
 from common.entropy.latents import LatentCodec, LatentPayload
 from common.errors import BundleCorrupt, FrameSizeError, MissingDependency, UsageError
 from common.luma import coefficients, luma
+from common.resampling import CodedView, resample
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class EncodedFrame:
         quality: index 0 (fewest bits) to 7.
         ms: milliseconds per stage: preprocess, transform, entropy, total.
         coded: what went into the packet: symbols and the latents as the decoder will see them.
+        view: the size of the picture that they stand for, and the codec's quality.
     """
 
     packet: bytes
@@ -36,6 +38,7 @@ class EncodedFrame:
     quality: int
     ms: dict[str, float]
     coded: LatentPayload
+    view: CodedView
 
     @property
     def bpp(self) -> float:
@@ -84,17 +87,30 @@ class Encoder:
         """
         return SessionFacts(self.bundle.id, height, width)
 
+    def view(self, image: NDArray[np.uint8], quality: int) -> CodedView:
+        """Return the size that an image (H, W, 3) is coded at, and the codec's quality."""
+        return self.bundle.coded_view(quality, *image.shape[:2])
+
     def latents(
         self, image: NDArray[np.uint8], quality: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return (y, z) of an image (H, W, 3) uint8 RGB: (C, H/16, W/16) and (Z, H/64, W/64), padded, unrounded."""
-        return self._transform(pad(image, self.bundle.codec.pad_multiple), quality)
+        """Return (y, z) of an image (H, W, 3) uint8 RGB: (C, h/16, w/16) and (Z, h/64, w/64), padded, unrounded.
+
+        h and w are of the picture that is coded (`view`).
+        """
+        view = self.view(image, quality)
+        return self._transform(self._padded(image, view), view.quality)
 
     def coefficients(self, image: NDArray[np.uint8], quality: int) -> NDArray[np.float32] | None:
-        """Return the luma coefficients (H/16, W/16, 16, 16) of an image (H, W, 3), padded; None if not refined."""
-        if not self.codec.is_refined(quality):
-            return None
-        return coefficients(luma(pad(image, self.bundle.codec.pad_multiple)))
+        """Return the luma coefficients (h/16, w/16, 16, 16) of an image (H, W, 3), padded; None if not refined."""
+        view = self.view(image, quality)
+        return self._coefficients(self._padded(image, view), view.quality)
+
+    def _padded(self, image: NDArray[np.uint8], view: CodedView) -> NDArray[np.uint8]:
+        return pad(resample(image, view.height, view.width), self.bundle.codec.pad_multiple)
+
+    def _coefficients(self, padded: NDArray[np.uint8], quality: int) -> NDArray[np.float32] | None:
+        return coefficients(luma(padded)) if self.codec.is_refined(quality) else None
 
     def _transform(
         self, padded: NDArray[np.uint8], quality: int
@@ -120,11 +136,12 @@ class Encoder:
         height, width = image.shape[:2]
         session = self.session(height, width)
         start = time.perf_counter()
-        padded = pad(image, self.bundle.codec.pad_multiple)
+        view = self.view(image, quality)
+        padded = self._padded(image, view)
         ready = time.perf_counter()
-        y, z = self._transform(padded, quality)
+        y, z = self._transform(padded, view.quality)
         transformed = time.perf_counter()
-        coded = self.codec.encode(y, z, quality, self.coefficients(padded, quality))
+        coded = self.codec.encode(y, z, view.quality, self._coefficients(padded, view.quality))
         packet = Packet(quality, coded.payload).serialize(session)
         end = time.perf_counter()
         ms = {
@@ -133,7 +150,7 @@ class Encoder:
             "entropy": (end - transformed) * 1e3,
             "total": (end - start) * 1e3,
         }
-        return EncodedFrame(packet, height, width, quality, ms, coded)
+        return EncodedFrame(packet, height, width, quality, ms, coded, view)
 
 
 def check_image(image: NDArray[np.uint8]) -> None:

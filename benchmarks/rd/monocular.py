@@ -37,7 +37,8 @@ def monocular_disparity(encoder: Any, decoder: Any, request: Any, side: RgbImage
         MdicError: the decoder has no geometry core that is given a prior.
     """
     height, width = side.shape[:2]
-    packet = encoder.encode(np.zeros_like(side), 0).packet
+    quality = next(q for q in range(8) if encoder.bundle.coded_view(q, height, width).width == width)
+    packet = encoder.encode(np.zeros_like(side), quality).packet
     caught: list[Any] = []
     core = getattr(getattr(decoder, "model", None), "geometry", None)
     if core is None:

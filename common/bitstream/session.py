@@ -48,9 +48,14 @@ class SessionFacts:
     @property
     def latent_height(self) -> int:
         """Rows of latents (stride 16) after padding the height to a multiple of 64."""
-        return -(-self.height // _PAD_MULTIPLE) * (_PAD_MULTIPLE // _LATENT_STRIDE)
+        return latent_side(self.height)
 
     @property
     def latent_width(self) -> int:
         """Columns of latents (stride 16) after padding the width to a multiple of 64."""
-        return -(-self.width // _PAD_MULTIPLE) * (_PAD_MULTIPLE // _LATENT_STRIDE)
+        return latent_side(self.width)
+
+
+def latent_side(pixels: int) -> int:
+    """Return how many latents (stride 16) stand along a side of so many pixels, padded to a multiple of 64."""
+    return -(-pixels // _PAD_MULTIPLE) * (_PAD_MULTIPLE // _LATENT_STRIDE)

@@ -200,3 +200,31 @@ def test_two_processes_rebuild_the_same_pixels(encoder, street, tmp_path):
         for _ in range(2)
     }
     assert len(digests) == 1 and len(digests.pop()) == len(hashlib.sha256().hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("size", "quality", "coded"), [((128, 256), 5, (256, 512)), ((257, 513), 0, (129, 257))]
+)
+def test_a_frame_coded_at_another_size_comes_back_at_its_own(encoder, decoder, size, quality, coded):
+    street = StereoStreet(3, height=size[0], width=size[1]).frame(0)
+    packet = encoder.encode(street.main, quality).packet
+    view = decoder.coded(packet, *size).view
+    assert (view.height, view.width) == coded
+    alone, seen = (decoder.decode(DecodeRequest(packet, *size, side)) for side in (None, street.side))
+    for frame in (alone, seen):
+        assert frame.image.shape == frame.warped.shape == (*size, 3)
+        assert frame.mask.shape == frame.disparity.shape == size
+    assert alone.mask.max() == 0 and seen.mask.mean() > 0.5
+    assert psnr(seen.image, street.main) > psnr(alone.image, street.main) > 12
+
+
+def test_one_batch_holds_frames_of_one_size_coded_at_two(encoder, decoder, street):
+    requests = [
+        DecodeRequest(encoder.encode(street.main, q).packet, 128, 256, street.side) for q in (5, 2, 5)
+    ]
+    together = decoder.decode_batch(requests)
+    assert [frame.image.shape for frame in together] == [(128, 256, 3)] * 3
+    np.testing.assert_array_equal(together[0].image, together[2].image)
+    np.testing.assert_allclose(
+        together[1].image.astype(int), decoder.decode(requests[1]).image.astype(int), atol=1
+    )

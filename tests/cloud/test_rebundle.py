@@ -1,5 +1,7 @@
 """cloud.rebundle: another decoder for the same payloads."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from cloud.decoder import Decoder, DecodeRequest
 from cloud.export import main, write_bundle
 from cloud.models.codec import Codec, ModelConfig
-from cloud.rebundle import replace_decoder
+from cloud.rebundle import manifest_text, replace_decoder
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
@@ -50,6 +52,24 @@ def test_a_share_lies_between(bundle, tmp_path):
     name = "pixels.fuse.weight"
     torch.testing.assert_close(got[name], old[name] + 0.125, atol=1e-3, rtol=0)
     assert new.name == "half" and got["analysis.head.weight"].equal(old["analysis.head.weight"])
+
+
+def test_sizes_to_code_at_are_taken_over(bundle, tmp_path):
+    sizes = [{"pixels": 16384, "scale": [4] * 8, "quality": list(range(8))}]
+    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"resampling": sizes}
+    source = tmp_path / "source"
+    shutil.copytree(bundle.path, source)
+    (source / "manifest.toml").write_text(
+        manifest_text("tiny", tables, list(bundle.manifest["files"]), source)
+    )
+    resampled = Bundle.load(source)
+    assert resampled.manifest["format"] == 2 and resampled.coded_view(3, 64, 128).height == 128
+    new = replace_decoder(resampled, tmp_path / "new", trained(bundle), CONFIG, {})
+    assert new.manifest["resampling"] == sizes and new.coded_view(3, 64, 128).height == 128
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    frame = Encoder(new, threads=1).encode(image, 3)
+    assert (frame.height, frame.view.height) == (64, 128) and frame.coded.y_hat.shape == (4, 8, 16)
+    assert Decoder(new, "cpu").decode(DecodeRequest(frame.packet, 64, 128, image)).image.shape == image.shape
 
 
 def test_another_encoder_another_model_and_no_share_are_refused(bundle, tmp_path):

@@ -28,6 +28,7 @@ def test_any_size_becomes_a_valid_packet(encoder, size):
     frame = encoder.encode(picture(*size), 2)
     session = encoder.session(*size)
     assert Packet.parse(frame.packet, session).quality == 2
+    assert (frame.view.height, frame.view.width, frame.view.quality) == (*size, 2)
     y_hat, symbols = encoder.codec.decode(
         Packet.parse(frame.packet, session).payload, 2, session.latent_height, session.latent_width
     )
@@ -68,10 +69,29 @@ def test_padding_repeats_the_border():
     np.testing.assert_array_equal(padded[100, 100], image[-1, -1])
 
 
+@pytest.mark.parametrize(("size", "scale"), [((128, 256), 2), ((130, 257), 2), ((256, 320), 1)])
+def test_small_frames_are_coded_at_double_size_from_some_quality_on(encoder, size, scale):
+    image = picture(*size)
+    frame = encoder.encode(image, 5)
+    assert (frame.height, frame.width) == size
+    assert (frame.view.height, frame.view.width) == (size[0] * scale, size[1] * scale)
+    assert frame.coded.y_hat.shape[1:] == (frame.view.latent_height, frame.view.latent_width)
+    assert encoder.latents(image, 5)[0].shape == frame.coded.y_hat.shape
+    assert frame.bpp == len(frame.packet) * 8 / (size[0] * size[1])
+
+
+def test_large_frames_are_coded_at_half_size_at_the_lowest_quality(encoder):
+    image = picture(375, 1242)
+    low, next_one = encoder.encode(image, 0), encoder.encode(image, 1)
+    assert (low.view.height, low.view.width) == (188, 621)
+    assert (next_one.view.height, next_one.view.width) == (375, 1242)
+    assert len(low.packet) < len(next_one.packet)
+
+
 def test_refined_qualities_carry_the_latents_of_another_and_more(encoder):
     refined = [quality for quality in range(8) if encoder.codec.is_refined(quality)]
     assert refined, "the shipped bundle has refinements"
-    image = picture(128, 256)
+    image = picture(256, 512)
     for quality in refined:
         frame = encoder.encode(image, quality)
         y, z = encoder.latents(image, quality)
@@ -82,6 +102,6 @@ def test_refined_qualities_carry_the_latents_of_another_and_more(encoder):
         for other in alike:
             np.testing.assert_array_equal(y, encoder.latents(image, other)[0])
         assert frame.coded.symbols.refinement is not None
-        assert frame.coded.symbols.refinement.levels.shape == (8, 16, 16, 16)
+        assert frame.coded.symbols.refinement.levels.shape == (16, 32, 16, 16)
         with pytest.raises(ValueError, match="coefficients"):
             encoder.codec.encode(y, z, quality)

@@ -20,6 +20,11 @@ BUNDLE = bytes.fromhex("6d64696320763101")
 OTHER_BUNDLE = bytes.fromhex("ffeeddccbbaa9988")
 CODEC = LatentCodec(synthetic_arrays())
 REFINED = LatentCodec(refined_arrays())
+RESAMPLING = [
+    {"pixels": 4096, "scale": [2, 2, 2, 2, 2, 4, 4, 4], "quality": [0, 1, 2, 3, 4, 2, 3, 7]},
+    {"pixels": 16384, "scale": [2] * 8, "quality": [0, 1, 2, 3, 4, 5, 6, 7]},
+    {"pixels": 16777216, "scale": [1, 1, 2, 2, 2, 2, 2, 2], "quality": [1, 3, 2, 3, 4, 5, 6, 7]},
+]
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def _refined(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
 
 def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
     """Return a vector that decodes, as a container unless `kind` says packet."""
-    kind = more.pop("kind", "container")
+    kind, resampling = more.pop("kind", "container"), more.pop("resampling", None)
     packet = Packet(quality, latent.payload, **more)
     serialized = packet.serialize(session)
     data = Container(session, serialized).serialize() if kind == "container" else serialized
@@ -100,6 +105,8 @@ def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: 
         "y_shape": list(latent.symbols.y.shape),
         "y": latent.symbols.y.ravel().tolist(),
     }
+    if resampling:
+        meaning["resampling"] = resampling
     if latent.symbols.refinement is not None:
         meaning["tables"] = "tables-refined"
         meaning["levels_shape"] = list(latent.symbols.refinement.levels.shape)
@@ -165,6 +172,21 @@ def good_cases() -> Iterator[Case]:
         ("refined-escapes-q7", "many levels outside the tables", tiny, 7, 42, 220),
     ):
         yield _good(name, comment, session, quality, _refined(session, quality, Lcg(seed), ratio))
+    for name, comment, session, quality, coded, at, seed in (
+        ("doubled-q5", "64x64, coded as 128x128 at quality 2", tiny, 5, (128, 128), 2, 50),
+        ("resampled-not-q5", "65x131, coded as it is", odd, 5, (65, 131), 5, 51),
+        (
+            "halved-q1",
+            "131x256, coded as 66x128 at quality 3",
+            SessionFacts(BUNDLE, 131, 256),
+            1,
+            (66, 128),
+            3,
+            52,
+        ),
+    ):
+        latent = _payload(SessionFacts(BUNDLE, *coded), at, Lcg(seed), 110)
+        yield _good(name, comment, session, quality, latent, resampling=RESAMPLING)
     optional = (Section(1, b""), Section(127, bytes(range(200))))
     yield _good(
         "sections-q2", "optional sections of unknown types", tiny, 2, zeros_at(tiny, 2), sections=optional

@@ -223,17 +223,28 @@ def shuffle(planes: Planes) -> Planes:
     ]
 
 
+def coded_view(
+    quality: int, session: dict[str, Any], resampling: list[dict[str, Any]]
+) -> tuple[int, dict[str, int]]:
+    """Section 3.1: the codec's quality, and height and width of what is coded."""
+    size = {side: int(session[side]) for side in ("height", "width")}
+    for table in resampling:
+        if size["height"] * size["width"] <= table["pixels"]:
+            halves = table["scale"][quality]
+            return table["quality"][quality], {side: (v * halves + 1) // 2 for side, v in size.items()}
+    return quality, size
+
+
 def read_payload(
-    packet: dict[str, Any], session: dict[str, Any], tables: dict[str, Any]
+    payload: str, quality: int, session: dict[str, int], tables: dict[str, Any]
 ) -> dict[str, list[int]]:
     """Section 5: z and y as flat lists; where there is a refinement, its levels and predictions too."""
-    quality = packet["quality"]
     row = -1
     if "refine_step" in tables:
         row, quality = tables["refine_row"]["data"][quality], tables["refine_latents"]["data"][quality]
     rows, columns = (-(-session[side] // 64) for side in ("height", "width"))
     z_tables = nested(tables, "z_cdf")[quality]
-    decoder = SlowDecoder(bytes.fromhex(packet["payload"]))
+    decoder = SlowDecoder(bytes.fromhex(payload))
     z = decoder.segment([table for table in z_tables for _ in range(rows * columns)], 127)
     planes = [
         [z[(c * rows + row) * columns : (c * rows + row + 1) * columns] for row in range(rows)]
@@ -324,7 +335,8 @@ def read(data: bytes, meaning: dict[str, Any], tables: dict[str, Any]) -> dict[s
     if meaning["kind"] == "container":
         session, data = read_container(data, meaning["loaded_bundle"])
     packet = read_packet(data, session)
-    return {"session": session, **packet, **read_payload(packet, session, tables)}
+    quality, size = coded_view(packet["quality"], session, meaning.get("resampling", []))
+    return {"session": session, **packet, **read_payload(packet["payload"], quality, size, tables)}
 
 
 if __name__ == "__main__":

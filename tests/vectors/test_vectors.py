@@ -17,6 +17,7 @@ from common import errors
 from common.bitstream import Container, Packet, SessionFacts
 from common.entropy import LatentCodec
 from common.entropy.latents import sixteenths
+from common.resampling import CodedView, Resampling
 
 HERE = Path(__file__).parent
 SPEC = HERE.parents[1] / "proto" / "BITSTREAM.md"
@@ -52,6 +53,12 @@ def _tables(meaning: dict[str, Any]) -> str:
     return str(meaning.get("tables", "tables"))
 
 
+def _view(packet: Packet, session: SessionFacts, meaning: dict[str, Any]) -> CodedView:
+    """Return what is coded of the frame, by the tables of the vector's bundle."""
+    resampling = Resampling(meaning.get("resampling", []))
+    return resampling.coded_view(packet.quality, session.height, session.width)
+
+
 def _vector(name: str) -> tuple[bytes, dict[str, Any]]:
     path = HERE / "v1" / name
     return path.with_name(path.name + ".bin").read_bytes(), json.loads(
@@ -68,8 +75,8 @@ def _read(data: bytes, meaning: dict[str, Any]) -> dict[str, Any]:
         facts = meaning["session"]
         session = SessionFacts(bytes.fromhex(facts["bundle_id"]), facts["height"], facts["width"])
         packet = Packet.parse(data, session)
-    codec = CODECS[_tables(meaning)]
-    _, symbols = codec.decode(packet.payload, packet.quality, session.latent_height, session.latent_width)
+    codec, view = CODECS[_tables(meaning)], _view(packet, session, meaning)
+    _, symbols = codec.decode(packet.payload, view.quality, view.latent_height, view.latent_width)
     refinement = symbols.refinement
     more: dict[str, Any] = {}
     if refinement is not None:
@@ -127,10 +134,10 @@ def test_writing_gives_the_same_bytes(name: str):
     container = Container.parse(data) if meaning["kind"] == "container" else Container(session, data)
     packet = container.parse_packet()
     z = np.array(meaning["z"], np.int32).reshape(meaning["z_shape"])
-    codec = CODECS[_tables(meaning)]
-    mean_q, _ = codec.hyper.run(z, codec.latent_quality(packet.quality))
+    codec, quality = CODECS[_tables(meaning)], _view(packet, session, meaning).quality
+    mean_q, _ = codec.hyper.run(z, codec.latent_quality(quality))
     y = np.array(meaning["y"], np.float32).reshape(meaning["y_shape"]) + mean_q.astype(np.float32) / 16
-    payload = codec.encode(y, z.astype(np.float32), packet.quality, _coefficients(codec, y, meaning)).payload
+    payload = codec.encode(y, z.astype(np.float32), quality, _coefficients(codec, y, meaning)).payload
     again = Packet(packet.quality, payload, packet.flags, packet.sections).serialize(session)
     assert again == container.packet
     if meaning["kind"] == "container":

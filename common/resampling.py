@@ -1,0 +1,115 @@
+"""At which size a frame is coded, and at which of the codec's qualities (proto/BITSTREAM.md, section 3.1).
+
+Latents stand 16 pixels apart. Coding the frame at half its size makes that 32, so that a large frame's geometry costs
+less than a frame of that size can cost otherwise; at double size it is 8, so that a small frame's geometry can be told
+finer than otherwise at any rate (docs/decisions/0023). Which it is follows from the frame's size, its quality and the
+bundle alone: no packet says it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.bitstream.limits import MAX_SIDE
+from common.bitstream.session import latent_side
+
+RESAMPLING = "resampling"
+"""The manifest's list of tables."""
+HALF, SAME, DOUBLE = 1, 2, 4
+"""Scales in the manifest, in halves of the frame's size."""
+_MAX_TABLES = 8
+
+
+@dataclass(frozen=True)
+class CodedView:
+    """What is coded of a frame: a picture of `height` x `width` pixels, at one of the codec's qualities."""
+
+    height: int
+    width: int
+    quality: int
+
+    @property
+    def latent_height(self) -> int:
+        """Rows of latents, the height padded to a multiple of 64."""
+        return latent_side(self.height)
+
+    @property
+    def latent_width(self) -> int:
+        """Columns of latents, the width padded to a multiple of 64."""
+        return latent_side(self.width)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The scales and qualities for frames of at most so many pixels, by the packet's quality."""
+
+    pixels: int
+    scales: tuple[int, ...]
+    qualities: tuple[int, ...]
+
+
+class Resampling:
+    """A bundle's tables: for frames of at most so many pixels, a scale and a quality for each quality index."""
+
+    def __init__(self, tables: Sequence[Any] = (), qualities: int = 8) -> None:
+        """Check and take the manifest's `[[resampling]]` tables; none: frames are coded as they are.
+
+        Args:
+            tables: each with `pixels`, rising from one to the next, and for each quality index a `scale` (1, 2 or 4
+                halves) and a `quality`.
+            qualities: how many there are.
+
+        Raises:
+            ValueError: they break these rules; the text says how.
+        """
+        if not isinstance(tables, Sequence) or isinstance(tables, str) or len(tables) > _MAX_TABLES:
+            raise ValueError(f"resampling is not a list of at most {_MAX_TABLES} tables")
+        self._tables = [_table(table, qualities) for table in tables]
+        pixels = [table.pixels for table in self._tables]
+        if any(a >= b for a, b in itertools.pairwise(pixels)):
+            raise ValueError("resampling: pixels must rise from table to table")
+
+    def coded_view(self, quality: int, height: int, width: int) -> CodedView:
+        """Return what is coded of a frame of `height` x `width` pixels at quality index `quality`."""
+        for table in self._tables:
+            if height * width <= table.pixels and quality < len(table.scales):
+                scale = table.scales[quality]
+                rows, columns = (-(-side * scale // SAME) for side in (height, width))
+                return CodedView(rows, columns, table.qualities[quality])
+        return CodedView(height, width, quality)
+
+
+def _table(table: Any, qualities: int) -> _Table:
+    """Read one table.
+
+    Raises:
+        ValueError: it breaks the rules.
+    """
+    if not isinstance(table, dict) or set(table) != {"pixels", "scale", "quality"}:
+        raise ValueError("resampling: each table has pixels, scale and quality")
+    pixels, scales, coded = table["pixels"], table["scale"], table["quality"]
+    if type(pixels) is not int or not 1 <= pixels <= MAX_SIDE * MAX_SIDE:
+        raise ValueError(f"resampling: pixels is not a whole number from 1 to {MAX_SIDE * MAX_SIDE}")
+    for name, values, allowed in (
+        ("scale", scales, (HALF, SAME, DOUBLE)),
+        ("quality", coded, tuple(range(qualities))),
+    ):
+        listed = isinstance(values, list) and len(values) == qualities
+        if not listed or any(type(value) is not int or value not in allowed for value in values):
+            raise ValueError(f"resampling: {name} is not {qualities} numbers out of {allowed}")
+    return _Table(pixels, tuple(scales), tuple(coded))
+
+
+def resample(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) uint8 at another size: by area where it shrinks, else bicubic."""
+    if image.shape[:2] == (height, width):
+        return image
+    how = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
