@@ -103,10 +103,7 @@ def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
     crops = raw.pop("crops", None)
     if crops is not None:
         values["crop_weights"] = tuple(float(crop.pop("weight", 1.0)) for crop in crops)
-        values["crops"] = tuple(
-            CropShape(**{**_known(crop, CropShape, f"{origin} [[crops]]"), "scale": tuple(crop["scale"])})
-            for crop in crops
-        )
+        values["crops"] = tuple(_crop(crop, f"{origin} [[crops]]") for crop in crops)
     values.update(_known(raw, TrainConfig, origin))
     for key in ("lambdas", "quality_weights", "ways", "rounding"):
         if key in values:
@@ -130,6 +127,14 @@ def parse_config(raw: dict[str, Any], origin: str) -> TrainConfig:
     if drawn and (len(drawn) != config.model.qualities or min(drawn) < 0 or sum(drawn) <= 0):
         raise UsageError(f"{origin}: quality_weights must be {config.model.qualities} numbers, one above 0")
     return config
+
+
+def _crop(table: dict[str, Any], origin: str) -> CropShape:
+    shape = CropShape(**{**_known(table, CropShape, origin), "scale": tuple(table["scale"])})
+    times = shape.enlarged
+    if type(times) is not int or times < 1 or shape.height % times or shape.width % times:
+        raise UsageError(f"{origin}: enlarged = {times} does not divide the crop's sides")
+    return shape
 
 
 def _known(table: dict[str, Any], cls: type, origin: str) -> dict[str, Any]:

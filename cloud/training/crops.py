@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from common.resampling import resample
 
 from . import augment
 from .data import U8, UNKNOWN, Pair
@@ -15,12 +17,17 @@ from .data import U8, UNKNOWN, Pair
 
 @dataclass(frozen=True)
 class CropShape:
-    """A training crop: height and width in pixels, batch size, and the range of scales images are reduced by."""
+    """A training crop: height and width in pixels, batch size, and the range of scales images are reduced by.
+
+    enlarged: how many times the crop, all that goes wrong with it included, is enlarged after that, as a frame is that
+    is coded at double size (common.resampling); height and width are those of the enlarged crop.
+    """
 
     height: int
     width: int
     batch: int
     scale: tuple[float, float]
+    enlarged: int = 1
 
 
 @dataclass
@@ -76,6 +83,20 @@ def cut(
 
     stranger: the pair whose side view is taken when the draw says "wrong".
     """
+    times, size = shape.enlarged, (shape.height, shape.width)
+    if times == 1:
+        return _cut(pair, shape, rng, trouble, stranger)
+    small = _cut(
+        pair, replace(shape, height=size[0] // times, width=size[1] // times), rng, trouble, stranger
+    )
+    near = cv2.resize(small.disparity, size[::-1], interpolation=cv2.INTER_NEAREST)
+    disparity = np.where(near >= 0, near * times, UNKNOWN).astype(np.float32)
+    return replace(
+        small, main=resample(small.main, *size), side=resample(small.side, *size), disparity=disparity
+    )
+
+
+def _cut(pair: Pair, shape: CropShape, rng: random.Random, trouble: Trouble, stranger: Pair | None) -> Sample:
     swap = rng.random() < 0.5
     main, side, disparity, labels = pair.main, pair.side, pair.main_disparity, pair.side_labels
     if pair.past and rng.random() < trouble.stale:

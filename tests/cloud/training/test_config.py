@@ -33,6 +33,8 @@ def test_the_bundled_config_loads():
         {"rounding": [0.6] * 8},
         {"decoder_only": True, "rounding": [0.6] * 7},
         {"decoder_only": True, "rounding": [0.4] * 8},
+        {"crops": [{"height": 128, "width": 130, "batch": 1, "scale": [0.5, 1.0], "enlarged": 4}]},
+        {"crops": [{"height": 128, "width": 128, "batch": 1, "scale": [0.5, 1.0], "enlarged": 0}]},
         {"decoder_only": True, "model": {"entropy": "vq"}},
     ],
 )

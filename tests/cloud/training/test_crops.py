@@ -26,6 +26,21 @@ def test_crops_warp_onto_each_other(scale):
         assert error < 3, "main column x is side column x - d, mirrored or not"
 
 
+def test_an_enlarged_crop_is_the_small_one_enlarged():
+    main = textured()
+    pair = make_pair(main, shifted(main, 12))
+    for seed in range(4):
+        small = cut(pair, CropShape(64, 128, 1, (0.5, 0.5)), random.Random(seed), Trouble())
+        large = cut(pair, CropShape(128, 256, 1, (0.5, 0.5), enlarged=2), random.Random(seed), Trouble())
+        assert large.main.shape == large.side.shape == (128, 256, 3) and large.disparity.shape == (128, 256)
+        for one, other in ((small.main, large.main), (small.side, large.side)):
+            back = cv2.resize(other, (128, 64), interpolation=cv2.INTER_AREA)
+            assert np.abs(one.astype(int) - back.astype(int)).mean() < 4
+        known = small.disparity >= 0
+        np.testing.assert_array_equal(large.disparity[::2, ::2] >= 0, known)
+        np.testing.assert_allclose(large.disparity[::2, ::2][known], 2 * small.disparity[known])
+
+
 def test_dropped_lossy_stale_and_wrong_side_views():
     main = textured()
     pair = make_pair(main, shifted(main, 12))
