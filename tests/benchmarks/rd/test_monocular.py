@@ -24,7 +24,10 @@ def test_warp_moves_the_side_view_to_the_right():
 
 
 def test_a_decoder_without_a_geometry_core_is_named():
-    encoder = SimpleNamespace(encode=lambda image, quality: SimpleNamespace(packet=b""))
+    as_it_is = SimpleNamespace(
+        coded_view=lambda q, height, width: SimpleNamespace(height=height, width=width)
+    )
+    encoder = SimpleNamespace(encode=lambda image, quality: SimpleNamespace(packet=b""), bundle=as_it_is)
     with pytest.raises(MdicError, match="no geometry core"):
         monocular_disparity(encoder, SimpleNamespace(), dict, np.zeros((64, 64, 3), np.uint8))
 
@@ -52,7 +55,7 @@ def test_the_bundle_gives_a_prior_that_depends_on_the_side_view_and_not_on_the_m
     handle = decoder.model.geometry.register_forward_hook(
         lambda _m, _i, out: caught.append(out.levels[0].clone())
     )
-    packet = encoder.encode(frames[0].main, 5).packet
+    packet = encoder.encode(frames[0].main, 4).packet  # the highest that is coded at its own size
     decoder.decode(DecodeRequest(packet=packet, height=128, width=256, side=frames[0].side))
     handle.remove()
     told = at_full_resolution(caught[0][0, 0].numpy(), 128, 256)

@@ -29,7 +29,8 @@ class Encoder:
         packet = bytes([quality]) * (10 + 5 * quality)
         coded = SimpleNamespace(payload=packet[3:], symbols=len(packet) - 4)
         ms = {"entropy": 1.0, "total": 2.0 + quality}
-        return SimpleNamespace(packet=packet, quality=quality, ms=ms, coded=coded)
+        view = SimpleNamespace(quality=quality)
+        return SimpleNamespace(packet=packet, quality=quality, ms=ms, coded=coded, view=view)
 
 
 class Decoder:
