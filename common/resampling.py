@@ -17,14 +17,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from common.bitstream.limits import MAX_SIDE
-from common.bitstream.session import latent_side
+from common.bitstream.limits import MAX_SIDE, MIN_SIDE
 
 RESAMPLING = "resampling"
 """The manifest's list of tables."""
 HALF, SAME, DOUBLE = 1, 2, 4
 """Scales in the manifest, in halves of the frame's size."""
 _MAX_TABLES = 8
+_PAD_MULTIPLE, _LATENT_STRIDE = 64, 16
+_MOST_DOUBLED = MAX_SIDE // 2 * MIN_SIDE
+"""Pixels of a frame that may be coded at double size: none that has so many has a side too long for it."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,17 @@ class CodedView:
     @property
     def latent_height(self) -> int:
         """Rows of latents, the height padded to a multiple of 64."""
-        return latent_side(self.height)
+        return _latent_side(self.height)
 
     @property
     def latent_width(self) -> int:
         """Columns of latents, the width padded to a multiple of 64."""
-        return latent_side(self.width)
+        return _latent_side(self.width)
+
+
+def _latent_side(pixels: int) -> int:
+    """Return how many latents (stride 16) stand along a side of so many pixels, padded to a multiple of 64."""
+    return -(-pixels // _PAD_MULTIPLE) * (_PAD_MULTIPLE // _LATENT_STRIDE)
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,8 @@ def _table(table: Any, qualities: int) -> _Table:
         listed = isinstance(values, list) and len(values) == qualities
         if not listed or any(type(value) is not int or value not in allowed for value in values):
             raise ValueError(f"resampling: {name} is not {qualities} numbers out of {allowed}")
+    if DOUBLE in scales and pixels > _MOST_DOUBLED:
+        raise ValueError(f"resampling: scale {DOUBLE} is for at most {_MOST_DOUBLED} pixels")
     return _Table(pixels, tuple(scales), tuple(coded))
 
 

@@ -9,8 +9,6 @@ from common.bitstream.limits import MAX_SIDE, MIN_SIDE
 from common.errors import FrameSizeError
 
 BUNDLE_ID_BYTES = 8
-_PAD_MULTIPLE = 64
-_LATENT_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -44,18 +42,3 @@ class SessionFacts:
     def checksum_prefix(self) -> bytes:
         """Return the 12 bytes that every packet's checksum starts with."""
         return self.bundle_id + struct.pack("<HH", self.height, self.width)
-
-    @property
-    def latent_height(self) -> int:
-        """Rows of latents (stride 16) after padding the height to a multiple of 64."""
-        return latent_side(self.height)
-
-    @property
-    def latent_width(self) -> int:
-        """Columns of latents (stride 16) after padding the width to a multiple of 64."""
-        return latent_side(self.width)
-
-
-def latent_side(pixels: int) -> int:
-    """Return how many latents (stride 16) stand along a side of so many pixels, padded to a multiple of 64."""
-    return -(-pixels // _PAD_MULTIPLE) * (_PAD_MULTIPLE // _LATENT_STRIDE)

@@ -40,9 +40,20 @@ def test_a_quality_that_the_bundle_does_not_know_is_left_to_the_codec_to_refuse(
     assert Resampling(tables, qualities=2).coded_view(7, 128, 256) == CodedView(128, 256, 7)
 
 
-def test_latents_are_counted_for_what_is_coded():
-    view = CodedView(188, 621, 2)
-    assert (view.latent_height, view.latent_width) == (12, 40)
+@pytest.mark.parametrize(
+    ("height", "width", "latent"),
+    [
+        (64, 64, (4, 4)),
+        (65, 128, (8, 8)),
+        (188, 621, (12, 40)),
+        (375, 1242, (24, 80)),
+        (128, 256, (8, 16)),
+        (4096, 4096, (256, 256)),
+    ],
+)
+def test_latents_cover_what_is_coded_padded_to_64(height: int, width: int, latent: tuple[int, int]):
+    view = CodedView(height, width, 0)
+    assert (view.latent_height, view.latent_width) == latent
 
 
 @pytest.mark.parametrize(
@@ -59,6 +70,7 @@ def test_latents_are_counted_for_what_is_coded():
         [SMALL | {"pixels": 0}],
         [SMALL | {"pixels": True}],
         [SMALL | {"pixels": 1 << 25}],
+        [SMALL | {"pixels": 131073}],  # 64 x 2049 fits, and 4098 columns are too many
         [SMALL | {"scale": [2] * 7}],
         [SMALL | {"scale": [3] * 8}],
         [SMALL | {"scale": [2.0] * 8}],

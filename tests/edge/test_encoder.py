@@ -30,7 +30,7 @@ def test_any_size_becomes_a_valid_packet(encoder, size):
     assert Packet.parse(frame.packet, session).quality == 2
     assert (frame.view.height, frame.view.width, frame.view.quality) == (*size, 2)
     y_hat, symbols = encoder.codec.decode(
-        Packet.parse(frame.packet, session).payload, 2, session.latent_height, session.latent_width
+        Packet.parse(frame.packet, session).payload, 2, frame.view.latent_height, frame.view.latent_width
     )
     np.testing.assert_array_equal(symbols.y, frame.coded.symbols.y)
     np.testing.assert_array_equal(y_hat, frame.coded.y_hat)

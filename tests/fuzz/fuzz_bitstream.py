@@ -23,6 +23,7 @@ with harness.instrumented():
     from common.entropy.latents import Y_LIMIT
     from common.entropy.tables import decode_escape
     from common.errors import MdicError
+from common.resampling import CodedView
 
 NAME = "bitstream"
 CONTAINER, SEALED_CONTAINER, PACKET, SEALED_PACKET, LATENTS, SYMBOLS = range(6)
@@ -71,8 +72,9 @@ def read_packet(data: bytes, session: SessionFacts) -> None:
     """Read a packet to its latents; what is accepted has this one form only."""
     packet = Packet.parse(data, session)
     assert packet.serialize(session) == data
-    if session.latent_height * session.latent_width <= MAX_LATENTS:
-        decode(packet.payload, packet.quality, session.latent_height, session.latent_width, shipped=False)
+    view = CodedView(session.height, session.width, packet.quality)
+    if view.latent_height * view.latent_width <= MAX_LATENTS:
+        decode(packet.payload, view.quality, view.latent_height, view.latent_width, shipped=False)
 
 
 def read_latents(data: bytes) -> None:

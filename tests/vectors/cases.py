@@ -15,6 +15,7 @@ from common.bitstream.checksum import crc32c
 from common.bitstream.packet import packet_checksum
 from common.entropy import LatentCodec, coder
 from common.entropy.latents import sixteenths
+from common.resampling import CodedView
 
 BUNDLE = bytes.fromhex("6d64696320763101")
 OTHER_BUNDLE = bytes.fromhex("ffeeddccbbaa9988")
@@ -55,7 +56,8 @@ class _CarryWatch:
 
 def _payload(session: SessionFacts, quality: int, lcg: Lcg | None, ratio: int, fixed: int = 0) -> Any:
     """Return the LatentPayload of drawn symbols (or of `fixed` everywhere, without a generator)."""
-    shape = (CODEC.hyper_channels, session.latent_height // 4, session.latent_width // 4)
+    view = CodedView(session.height, session.width, quality)
+    shape = (CODEC.hyper_channels, view.latent_height // 4, view.latent_width // 4)
     z = np.full(shape, min(fixed, 127), dtype=np.int32)
     if lcg is not None:
         z = np.array([lcg.geometric(150, 9) for _ in range(z.size)], dtype=np.int32).reshape(shape)

@@ -24,18 +24,3 @@ def test_a_bundle_id_has_eight_bytes(bundle: bytes):
 
 def test_the_checksum_starts_with_bundle_height_width():
     assert SessionFacts(BUNDLE, 375, 1242).checksum_prefix() == BUNDLE + b"\x77\x01\xda\x04"
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "latent"),
-    [
-        (64, 64, (4, 4)),
-        (65, 128, (8, 8)),
-        (375, 1242, (24, 80)),
-        (128, 256, (8, 16)),
-        (4096, 4096, (256, 256)),
-    ],
-)
-def test_latents_cover_the_frame_padded_to_64(height: int, width: int, latent: tuple[int, int]):
-    facts = SessionFacts(BUNDLE, height, width)
-    assert (facts.latent_height, facts.latent_width) == latent
