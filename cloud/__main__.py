@@ -1,4 +1,4 @@
-"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, refine, export."""
+"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, refine, illuminate, export."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _EPILOG = """\
 also:
   mdic-cloud train ...    train a model (its own options: mdic-cloud train --help)
   mdic-cloud refine ...   fit a refinement to a bundle (mdic-cloud refine --help)
+  mdic-cloud illuminate ...  fit an illumination to a bundle (mdic-cloud illuminate --help)
   mdic-cloud export ...   make a bundle of a trained model (mdic-cloud export --help)
 
 exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x network (42 port in use);
@@ -22,7 +23,7 @@ exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x networ
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of everything but train, refine and export."""
+    """Return the parser of everything but train, refine, illuminate and export."""
     top = argparse.ArgumentParser(
         prog="mdic-cloud",
         description="The cloud side of MDIC-Stream: receive, decode and keep main views.",
@@ -52,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from cloud.commands import refine
 
         return refine.run(arguments[1:])
+    if arguments[:1] == ["illuminate"]:
+        from cloud.commands import illuminate
+
+        return illuminate.run(arguments[1:])
     if arguments[:1] == ["export"]:
         from cloud.commands import export
 

@@ -19,6 +19,7 @@ from cloud.models.codec import Codec, Decoded, ModelConfig
 from cloud.models.framing import Framed, frame
 from cloud.models.pattern import without_pattern
 from cloud.models.refiner import SHARE, Refiner, intervals
+from cloud.models.relighting import relight
 from cloud.pictures import fitted, to_bytes, to_planes
 from cloud.restoration.network import Restorer, load_restorer, restore
 from cloud.text.captioner import Captioner, TaggerCaptioner
@@ -26,6 +27,7 @@ from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import MANIFEST, Bundle
+from common.entropy.illumination import Illumination
 from common.entropy.latents import LatentCodec
 from common.entropy.refinement import Refinement
 from common.errors import BundleCorrupt, UsageError
@@ -101,6 +103,7 @@ class Coded(NamedTuple):
 
     y_hat: (C, h, w) float32. quality: the packet's. latents: the quality whose latents it carries. refinement: luma
     coefficients, at qualities that have them. view: the size of the picture they stand for, and the codec's quality.
+    light: the picture's longest waves, with bundles that have them.
     """
 
     y_hat: NDArray[np.float32]
@@ -108,6 +111,7 @@ class Coded(NamedTuple):
     latents: int
     refinement: Refinement | None
     view: CodedView
+    light: Illumination | None = None
 
 
 class Decoder:
@@ -141,7 +145,7 @@ class Decoder:
         elif device == "cuda" and not torch.cuda.is_available():
             raise UsageError("device cuda was asked for, and torch sees no CUDA device here")
         self.bundle, self.device = bundle, torch.device(device)
-        self.codec = LatentCodec.from_bundle_file(bundle.file("entropy.safetensors"))
+        self.codec = LatentCodec.of(bundle)
         path = bundle.file("decoder.safetensors")
         try:
             self.config = ModelConfig(**bundle.manifest["model"])
@@ -213,7 +217,7 @@ class Decoder:
             parsed.payload, view.quality, view.latent_height, view.latent_width
         )
         latents = self.codec.latent_quality(view.quality)
-        return Coded(y_hat, parsed.quality, latents, symbols.refinement, view)
+        return Coded(y_hat, parsed.quality, latents, symbols.refinement, view, symbols.illumination)
 
     def _group(
         self, requests: list[DecodeRequest], coded: list[Coded], steps: int, entropy_ms: float
@@ -258,7 +262,8 @@ class Decoder:
             if size != (height, width):
                 views = torch.cat([to_planes(one, size, size, self.device) for one in whole])
                 rebuilt = frame(rebuilt, views * 2 - 1, self.config.kernel, self.config.upright)
-            images, warped = to_bytes(rebuilt.image), to_bytes(rebuilt.warped)
+            images = to_bytes(relight(rebuilt.image, [one.light for one in coded]))
+            warped = to_bytes(rebuilt.warped)
             mask = rebuilt.mask[:, 0].cpu().numpy()
             disparity = rebuilt.disparity[:, 0].cpu().numpy()
         network_ms = (time.perf_counter() - start) * 1e3

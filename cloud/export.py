@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
-from cloud.rebundle import DECODER, ENTROPY, add_refinement, manifest_text, replace_decoder
-from common.bundle import MANIFEST, Bundle
+from cloud.rebundle import DECODER, add_refinement, manifest_text, replace_decoder, take_illumination
+from common.bundle import ENTROPY, MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
 from common.resampling import RESAMPLING
@@ -267,8 +267,8 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument(
         "--tables",
         metavar="BUNDLE",
-        help="whose refinement's tables to take with the refiner of the checkpoint (default: the shipped bundle's; "
-        "`mdic-cloud refine` fits new ones)",
+        help="whose refinement's tables, sizes and illumination to take with the refiner of the checkpoint "
+        "(default: the shipped bundle's; `mdic-cloud refine` and `illuminate` fit new ones)",
     )
     p.add_argument(
         "--decoder-of",
@@ -298,7 +298,7 @@ def main(argv: list[str] | None = None) -> int:
     training = _training(facts, args.note)
     bundle = write_bundle(model, args.folder, args.name or args.folder.name, training)
     if tables is not None:
-        bundle = _with_tables(bundle, refiner, *tables)
+        bundle = take_illumination(_with_tables(bundle, refiner, *tables), Bundle.load(args.tables))
     _tell(bundle)
     return 0
 

@@ -1,4 +1,4 @@
-"""Make a bundle of another one: with a refinement, or with its decoder trained further."""
+"""Make a bundle of another one: with a refinement, an illumination, or with its decoder trained further."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cloud.models.codec import ModelConfig
-from common.bundle import FORMAT, MANIFEST, RESAMPLED, Bundle, hash_file
+from common.bundle import ENTROPY, ILLUMINATION, MANIFEST, Bundle, hash_file, stated_format
+from common.entropy.illumination import IlluminationCodec
 from common.entropy.latents import LatentCodec
 from common.errors import BundleCorrupt, UsageError
 from common.resampling import RESAMPLING
 
-ENTROPY, DECODER, REFINER = "entropy.safetensors", "decoder.safetensors", "refiner.safetensors"
+DECODER, REFINER = "decoder.safetensors", "refiner.safetensors"
 _ENCODER = "analysis."
 """The weights that the edge has too, as ONNX."""
 
 
 def manifest_text(name: str, tables: Mapping[str, Any], files: list[str], folder: Path) -> str:
     """Return a manifest in TOML: tables of facts (or lists of them), then the files `files` in `folder`."""
-    lines = [f"format = {RESAMPLED if tables.get(RESAMPLING) else FORMAT}", f"name = {json.dumps(name)}"]
+    lines = [f"format = {stated_format(tables)}", f"name = {json.dumps(name)}"]
     for table, content in tables.items():
         head = f"[[{table}]]" if isinstance(content, list) else f"[{table}]"
         for values in content if isinstance(content, list) else [content]:
@@ -75,6 +76,8 @@ def add_refinement(
     sizes = bundle.manifest.get(RESAMPLING, []) if resampling is None else resampling
     if sizes:
         tables[RESAMPLING] = sizes
+    if ILLUMINATION in bundle.manifest:
+        tables[ILLUMINATION] = bundle.manifest[ILLUMINATION]
     (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, REFINER], folder))
     LatentCodec.from_bundle_file(folder / ENTROPY)
     return Bundle.load(folder)
@@ -128,14 +131,57 @@ def replace_decoder(
     _copy(bundle, folder, kept)
     save_file(new, folder / DECODER)
     (folder / DECODER).chmod(0o644)
-    tables = {
+    tables = _tables(bundle) | {"model": dataclasses.asdict(model), "training": training}
+    (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))
+    return Bundle.load(folder)
+
+
+def add_illumination(
+    bundle: Bundle, folder: Path, arrays: Mapping[str, NDArray[Any]], facts: dict[str, Any]
+) -> Bundle:
+    """Write `bundle` with an illumination into `folder` (replaced if it exists) and return it opened.
+
+    Args:
+        bundle: all else of it is taken over.
+        folder: not the bundle's own.
+        arrays: the illumination's (proto/BITSTREAM.md, section 5.2).
+        facts: how it came about, for the manifest.
+
+    Raises:
+        UsageError: `folder` is the bundle's own.
+        BundleCorrupt: the bundle is damaged, or the arrays break their rules.
+    """
+    _apart(bundle, folder, "is to be illuminated")
+    IlluminationCodec(arrays, bundle.codec.qualities, "the new illumination")
+    kept = list(bundle.manifest["files"])
+    _copy(bundle, folder, kept)
+    old = {k: v for k, v in load_arrays(folder / ENTROPY).items() if not k.startswith("light_")}
+    save_arrays({**old, **arrays}, folder / ENTROPY)
+    (folder / ENTROPY).chmod(0o644)
+    tables = _tables(bundle) | {ILLUMINATION: facts}
+    (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, kept, folder))
+    return Bundle.load(folder)
+
+
+def take_illumination(bundle: Bundle, source: Bundle) -> Bundle:
+    """Give `bundle`, in its own folder, the illumination of another one if that has any; return it opened."""
+    if ILLUMINATION not in source.manifest:
+        return bundle
+    arrays = {k: v for k, v in load_arrays(source.file(ENTROPY)).items() if k.startswith("light_")}
+    folder = bundle.path.with_name(bundle.path.name + ".partial")
+    add_illumination(bundle, folder, arrays, source.manifest[ILLUMINATION])
+    shutil.rmtree(bundle.path)
+    folder.replace(bundle.path)
+    return Bundle.load(bundle.path)
+
+
+def _tables(bundle: Bundle) -> dict[str, Any]:
+    """Return the tables of facts of a bundle's manifest."""
+    return {
         key: value
         for key, value in bundle.manifest.items()
         if isinstance(value, dict | list) and key != "files"
     }
-    tables |= {"model": dataclasses.asdict(model), "training": training}
-    (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))
-    return Bundle.load(folder)
 
 
 def _apart(bundle: Bundle, folder: Path, what: str) -> None:

@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ else:
     import tomli as tomllib
 
 DEFAULT_BUNDLE = "compact"
-MANIFEST = "manifest.toml"
-FORMAT, RESAMPLED = 1, 2
-"""What a manifest may state: a bundle with `[[resampling]]` is of format 2, since a reader must not overlook it."""
+MANIFEST, ENTROPY = "manifest.toml", "entropy.safetensors"
+FORMAT, RESAMPLED, ILLUMINATED = 1, 2, 3
+"""What a manifest may state: a bundle with `[illumination]` is of format 3, another with `[[resampling]]` of format 2,
+since a reader must not overlook them."""
+ILLUMINATION = "illumination"
 _MAX_MANIFEST_BYTES = 64 << 10
 _MAX_LINE_DOTS = 32
 """TOML readers take time in the square of a dotted key's parts: a real manifest has three."""
@@ -101,12 +104,14 @@ class Bundle:
         file = folder / MANIFEST
         manifest = _toml(data, file)
         stated = manifest.get("format")
-        if type(stated) is not int or stated not in (FORMAT, RESAMPLED):
+        if type(stated) is not int or stated not in (FORMAT, RESAMPLED, ILLUMINATED):
             # Never the value itself: a number of a hundred thousand digits cannot even be printed.
             shown = stated if type(stated) is int and abs(stated) < 1 << 32 else type(stated).__name__
-            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT} and {RESAMPLED}")
-        if (RESAMPLING in manifest) != (stated == RESAMPLED):
-            raise BundleCorrupt(file, f"format {stated} with{'' if stated == FORMAT else 'out'} {RESAMPLING}")
+            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT} to {ILLUMINATED}")
+        if stated != stated_format(manifest):
+            raise BundleCorrupt(
+                file, f"format {stated}, and what it holds is of format {stated_format(manifest)}"
+            )
         try:
             codec = CodecFacts(**{key: _fact(key, value) for key, value in manifest["codec"].items()})
             name = _text("name", manifest["name"])
@@ -139,6 +144,13 @@ class Bundle:
                 path, f"sha256 {digest[:16]}… differs from the manifest's {entry['sha256'][:16]}…"
             )
         return path
+
+
+def stated_format(tables: Mapping[str, Any]) -> int:
+    """Return the format that a manifest with these tables states."""
+    if ILLUMINATION in tables:
+        return ILLUMINATED
+    return RESAMPLED if tables.get(RESAMPLING) else FORMAT
 
 
 def _toml(data: bytes, file: Path) -> dict[str, Any]:

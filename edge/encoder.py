@@ -15,6 +15,7 @@ from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
 from common.entropy.latents import LatentCodec, LatentPayload
 from common.errors import BundleCorrupt, FrameSizeError, MissingDependency, UsageError
+from common.illumination import illumination
 from common.luma import coefficients, luma
 from common.resampling import CodedView, resample
 
@@ -66,7 +67,7 @@ class Encoder:
         except ImportError as why:
             raise MissingDependency("onnxruntime", "edge") from why
         self.bundle = bundle
-        self.codec = LatentCodec.from_bundle_file(bundle.file("entropy.safetensors"))
+        self.codec = LatentCodec.of(bundle)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -106,6 +107,11 @@ class Encoder:
         view = self.view(image, quality)
         return self._coefficients(self._padded(image, view), view.quality)
 
+    def light(self, image: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+        """Return the waves (K,) of an image (H, W, 3) that packets say; None if the bundle has none."""
+        codec = self.codec.illumination
+        return None if codec is None else illumination(image, codec.waves)
+
     def _padded(self, image: NDArray[np.uint8], view: CodedView) -> NDArray[np.uint8]:
         return pad(resample(image, view.height, view.width), self.bundle.codec.pad_multiple)
 
@@ -141,7 +147,8 @@ class Encoder:
         ready = time.perf_counter()
         y, z = self._transform(padded, view.quality)
         transformed = time.perf_counter()
-        coded = self.codec.encode(y, z, view.quality, self._coefficients(padded, view.quality))
+        coefficients = self._coefficients(padded, view.quality)
+        coded = self.codec.encode(y, z, view.quality, coefficients, self.light(image))
         packet = Packet(quality, coded.payload).serialize(session)
         end = time.perf_counter()
         ms = {

@@ -68,6 +68,7 @@ def make(
     model, generator = decoder.model, torch.Generator().manual_seed(1)
     codec = copy.copy(decoder.codec)
     codec.refinement = None  # a bundle that is refined already is refined anew
+    codec.illumination = None  # of whole pictures, not of crops
     for index in tqdm(range(count), desc="decoding", disable=None):
         batch = batches.next()  # drawn even where it is not used: the next ones stay the same
         path = folder / f"{index:04d}.npz"

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from common.bundle import ENTROPY, ILLUMINATION, Bundle
 from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
 from common.entropy.hyper import MEAN_UNIT, SCALE_INDICES, UPSAMPLING, Z_LIMIT, HyperDecoder
+from common.entropy.illumination import COUNT, Illumination, IlluminationCodec
 from common.entropy.refinement import Refinement, RefinementCodec
-from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code
+from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, int32_array
 from common.errors import BundleCorrupt, FieldOutOfRange
 
 Y_LIMIT = 65535
@@ -36,11 +38,13 @@ class LatentSymbols:
         z: (Z, H/64, W/64) int32 in [-127, 127], the side information.
         y: (C, H/16, W/16) int32, the latents' residuals; skipped ones are 0.
         refinement: luma coefficients, at qualities that have them.
+        illumination: the picture's longest waves, with bundles that have them.
     """
 
     z: NDArray[np.int32]
     y: NDArray[np.int32]
     refinement: Refinement | None = None
+    illumination: Illumination | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,8 @@ class LatentCodec:
 
         Args:
             arrays: the hyper decoder's (see HyperDecoder), `z_cdf` (Q, Z, 2 zmax + 3) int32,
-                `y_cdf` (64, 2 ymax + 3) int32, `skip_index` (1,) int32; with `refine_step` those of a refinement.
+                `y_cdf` (64, 2 ymax + 3) int32, `skip_index` (1,) int32; with `refine_step` those of a refinement,
+                with `light_count` those of an illumination.
             file: name for the error.
 
         Raises:
@@ -87,9 +92,9 @@ class LatentCodec:
         self.qualities = self.hyper.qualities
         self.latent_channels = self.hyper.latent_channels
         self.hyper_channels = self.hyper.hyper_channels
-        z_cdf = _int32(arrays, "z_cdf", 3, file)
-        y_cdf = _int32(arrays, "y_cdf", 2, file)
-        skip_index = _int32(arrays, "skip_index", 1, file)
+        z_cdf = int32_array(arrays, "z_cdf", 3, file)
+        y_cdf = int32_array(arrays, "y_cdf", 2, file)
+        skip_index = int32_array(arrays, "skip_index", 1, file)
         if z_cdf.shape[:2] != (self.qualities, self.hyper_channels):
             raise BundleCorrupt(file, f"z_cdf of shape {z_cdf.shape} does not fit the hyper decoder")
         if y_cdf.shape[0] != SCALE_INDICES or skip_index.shape != (1,):
@@ -107,6 +112,7 @@ class LatentCodec:
             if "refine_step" in arrays
             else None
         )
+        self.illumination = IlluminationCodec(arrays, self.qualities, file) if COUNT in arrays else None
 
     @classmethod
     def from_bundle_file(cls, path: Path) -> LatentCodec:
@@ -120,6 +126,19 @@ class LatentCodec:
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise BundleCorrupt(path, f"cannot be read: {error}") from error
         return cls(arrays, str(path))
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> LatentCodec:
+        """Load the codec of a bundle.
+
+        Raises:
+            BundleCorrupt: as `from_bundle_file`, or manifest and tables disagree about an illumination.
+        """
+        path = bundle.file(ENTROPY)
+        codec = cls.from_bundle_file(path)
+        if (codec.illumination is not None) != (ILLUMINATION in bundle.manifest):
+            raise BundleCorrupt(path, "an illumination is in the manifest or here, and not in both")
+        return codec
 
     def latent_quality(self, quality: int) -> int:
         """Return the quality whose latents a frame of `quality` carries: its own, unless it is refined."""
@@ -135,6 +154,7 @@ class LatentCodec:
         z: NDArray[np.float32],
         quality: int,
         coefficients: NDArray[np.float32] | None = None,
+        light: NDArray[np.float64] | None = None,
     ) -> LatentPayload:
         """Encode latents.
 
@@ -143,15 +163,20 @@ class LatentCodec:
             z: (Z, H/64, W/64) float32 side information, not yet rounded.
             quality: 0 .. Q-1.
             coefficients: (H/16, W/16, 16, 16) float32 of the frame's luma (common.luma), where `is_refined`.
+            light: (K,) float64, the frame's `illumination.waves` (common.illumination), where the bundle has them.
 
         Raises:
-            ValueError: shapes do not fit, no such quality, or coefficients are missing.
+            ValueError: shapes do not fit, no such quality, or coefficients or light are missing.
             BundleCorrupt: the latents are not finite, so the bundle's encoder is broken.
         """
         self._check_quality(quality)
         refined, frame_quality = self.is_refined(quality), quality
         if refined and (coefficients is None or coefficients.shape[:2] != y.shape[1:]):
             raise ValueError(f"quality {quality} needs luma coefficients of {y.shape[1:]} blocks")
+        if self.illumination is not None and (
+            light is None or light.shape != (len(self.illumination.waves),)
+        ):
+            raise ValueError("this bundle needs the frame's illumination")
         quality = self.latent_quality(quality)
         if z.ndim != 3 or z.shape[0] != self.hyper_channels or z.size == 0:
             raise ValueError(f"z of shape {z.shape} does not have {self.hyper_channels} channels")
@@ -173,6 +198,10 @@ class LatentCodec:
             drawn = self.refinement.quantise(coefficients, frame_quality, sixteenths(y_hat))
             levels, more = self.refinement.encode(encoder, drawn.levels, frame_quality)
             symbols, count = replace(symbols, refinement=replace(drawn, levels=levels)), count + more
+        if self.illumination is not None and light is not None:
+            lit = self.illumination.quantise(light, frame_quality)
+            self.illumination.encode(encoder, lit.levels)
+            symbols, count = replace(symbols, illumination=lit), count + lit.levels.size
         return LatentPayload(encoder.finish(), symbols, y_hat, count)
 
     def decode(
@@ -204,8 +233,9 @@ class LatentCodec:
         refinement = None
         if self.refinement is not None and self.refinement.has(quality):
             refinement = self.refinement.decode(decoder, quality, sixteenths(y_hat))
+        lit = self.illumination.decode(decoder, quality) if self.illumination is not None else None
         decoder.finish()
-        return y_hat, LatentSymbols(z_int, y_int, refinement)
+        return y_hat, LatentSymbols(z_int, y_int, refinement, lit)
 
     def entropy_bits(self, symbols: LatentSymbols, quality: int) -> float:
         """Return the ideal length of `symbols` in bits: what the tables' probabilities promise."""
@@ -215,6 +245,8 @@ class LatentCodec:
         more = 0.0
         if self.refinement is not None and symbols.refinement is not None:
             more = self.refinement.bits(symbols.refinement.levels, frame_quality)
+        if self.illumination is not None and symbols.illumination is not None:
+            more += self.illumination.bits(symbols.illumination.levels)
         z_bits = _segment_bits(self._z_tables[quality], self._z_table_ids(symbols.z), symbols.z.ravel())
         y_bits = _segment_bits(self._y_tables, prior.table_ids, symbols.y[prior.coded])
         return z_bits + y_bits + more
@@ -288,21 +320,7 @@ def _round_at(arrays: Mapping[str, NDArray[np.generic]], qualities: int, file: s
     """
     if "round_at" not in arrays:
         return [0.5] * qualities
-    percent = _int32(arrays, "round_at", 1, file)
+    percent = int32_array(arrays, "round_at", 1, file)
     if percent.shape != (qualities,) or (percent < 50).any() or (percent > 100).any():
         raise BundleCorrupt(file, f"round_at {percent.tolist()}: expected {qualities} numbers, 50 to 100")
     return [float(p) / 100 for p in percent]
-
-
-def _int32(arrays: Mapping[str, NDArray[np.generic]], key: str, rank: int, file: str) -> NDArray[np.int32]:
-    """Return the int32 array `key` of `rank` dimensions.
-
-    Raises:
-        BundleCorrupt: it is missing or of another kind.
-    """
-    if key not in arrays:
-        raise BundleCorrupt(file, f"array {key!r} is missing")
-    array = arrays[key]
-    if array.dtype != np.int32 or array.ndim != rank or 0 in array.shape:
-        raise BundleCorrupt(file, f"array {key!r} is {array.dtype} of shape {array.shape}")
-    return array.astype(np.int32)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
-from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code
+from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, int32_array
 from common.errors import BundleCorrupt
 from common.luma import BLOCK
 
@@ -102,7 +102,7 @@ class RefinementCodec:
         Raises:
             BundleCorrupt: an array is missing or breaks its rules.
         """
-        got = {name: _checked(arrays, name, rank, file) for name, rank in _ARRAYS.items()}
+        got = {name: int32_array(arrays, name, rank, file) for name, rank in _ARRAYS.items()}
         rows = got["refine_step"].shape[0]
         shapes = {
             "refine_latents": (qualities,),
@@ -291,17 +291,3 @@ class Known:
 def _beside(ringed: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the sum over the four blocks beside each, of (H/16 + 2, W/16 + 2)."""
     return np.asarray(ringed[:-2, 1:-1] + ringed[2:, 1:-1] + ringed[1:-1, :-2] + ringed[1:-1, 2:])
-
-
-def _checked(arrays: Mapping[str, NDArray[np.generic]], name: str, rank: int, file: str) -> NDArray[np.int32]:
-    """Return an int32 array.
-
-    Raises:
-        BundleCorrupt: it is missing or of another kind.
-    """
-    array = arrays.get(name)
-    if array is None:
-        raise BundleCorrupt(file, f"array {name!r} is missing")
-    if array.dtype != np.int32 or array.ndim != rank or 0 in array.shape:
-        raise BundleCorrupt(file, f"array {name!r} is {array.dtype} of shape {array.shape}")
-    return array.astype(np.int32)

@@ -8,6 +8,8 @@ end computes them again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -156,3 +158,19 @@ def escape_bits(values: NDArray[np.integer], max_value: int) -> int:
     """Return how many plain bits `escape_code` gives for those of `values` that are outside the table."""
     excess = np.abs(values[np.abs(values) > max_value]).astype(np.int64) - max_value
     return int((2 * np.floor(np.log2(excess)) + 2).sum()) if excess.size else 0
+
+
+def int32_array(
+    arrays: Mapping[str, NDArray[np.generic]], key: str, rank: int, file: str
+) -> NDArray[np.int32]:
+    """Return the int32 array `key` of `rank` dimensions out of a bundle's.
+
+    Raises:
+        BundleCorrupt: it is missing, empty or of another kind.
+    """
+    array = arrays.get(key)
+    if array is None:
+        raise BundleCorrupt(file, f"array {key!r} is missing")
+    if array.dtype != np.int32 or array.ndim != rank or 0 in array.shape:
+        raise BundleCorrupt(file, f"array {key!r} is {array.dtype} of shape {array.shape}")
+    return array.astype(np.int32)

@@ -8,11 +8,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from cloud.decoder import LEAST_TRUST, Decoder, DecodeRequest
 from cloud.restoration.degrade import JPEG, Coding, code
 from cloud.restoration.network import restore
 from common.bundle import Bundle
+from common.entropy.latents import LatentCodec
+from common.entropy.tables import laplace_tables
 from common.errors import BundleCorrupt, ChecksumMismatch, UsageError
 from common.synthetic import StereoStreet
 from edge.encoder import Encoder
@@ -182,6 +185,8 @@ import hashlib, sys
 from pathlib import Path
 from cloud.decoder import DecodeRequest, Decoder
 from common.bundle import Bundle
+from common.entropy.latents import LatentCodec
+from common.entropy.tables import laplace_tables
 from common.synthetic import StereoStreet
 side = StereoStreet(3, height=128, width=256).frame(0).side
 request = DecodeRequest(Path(sys.argv[1]).read_bytes(), 128, 256, side, stream="s", frame=7)
@@ -228,3 +233,42 @@ def test_one_batch_holds_frames_of_one_size_coded_at_two(encoder, decoder, stree
     np.testing.assert_allclose(
         together[1].image.astype(int), decoder.decode(requests[1]).image.astype(int), atol=1
     )
+
+
+def lit_ends(bundle) -> tuple[Encoder, Decoder]:
+    """Return both ends with an illumination that tells the mean of luma and of both colour differences."""
+    arrays = load_file(bundle.file("entropy.safetensors"))
+    arrays = {name: value for name, value in arrays.items() if not name.startswith("light_")}
+    arrays["light_wave"] = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]], np.int32)
+    arrays["light_step"], arrays["light_mean"] = np.array([[20] * 3, [1600, 0, 0]], np.int32)
+    arrays["light_count"] = np.array([0, 1, 3, 3, 3, 3, 3, 3], np.int32)
+    arrays["light_cdf"] = laplace_tables(np.full(3, 8.0), 31)
+    ends = Encoder(bundle, threads=1), Decoder(bundle, device="cpu")
+    for end in ends:
+        end.codec = LatentCodec(arrays)
+    return ends
+
+
+def test_a_darker_side_view_is_brought_to_the_main_views_light(bundle, street):
+    encoder, decoder = lit_ends(bundle)
+    side = np.rint(street.side * np.array([0.8, 0.75, 0.6])).astype(np.uint8)
+    packet = encoder.encode(street.main, 4).packet
+    told = decoder.decode(DecodeRequest(packet, 128, 256, side))
+    assert decoder.coded(packet, 128, 256).light.waves == decoder.codec.illumination.waves
+    encoder.codec.illumination = decoder.codec.illumination = None
+    plain = decoder.decode(DecodeRequest(encoder.encode(street.main, 4).packet, 128, 256, side))
+    colours = [np.abs(one.image.mean((0, 1)) - street.main.mean((0, 1))) for one in (told, plain)]
+    assert colours[0].max() < 2 < 3 * colours[0].max() + 2 < colours[1].max()
+    assert psnr(told.image, street.main) > psnr(plain.image, street.main) + 0.5
+    for name in ("mask", "disparity", "warped"):
+        np.testing.assert_array_equal(getattr(told, name), getattr(plain, name))
+
+
+def test_each_frame_of_a_batch_has_its_own_light(bundle, street):
+    encoder, decoder = lit_ends(bundle)
+    mains = [street.main, np.rint(street.main * 0.6).astype(np.uint8)]
+    requests = [DecodeRequest(encoder.encode(main, 4).packet, 128, 256, street.side) for main in mains]
+    together = decoder.decode_batch(requests)
+    for main, frame, request in zip(mains, together, requests, strict=True):
+        assert np.abs(frame.image.mean((0, 1)) - main.mean((0, 1))).max() < 2
+        assert np.abs(decoder.decode(request).image.astype(int) - frame.image).max() <= 2

@@ -1,6 +1,8 @@
-"""cloud.rebundle: another decoder for the same payloads."""
+"""cloud.rebundle: another decoder for the same payloads, an illumination, and what is kept of all else."""
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,14 +11,18 @@ import torch
 from cloud.decoder import Decoder, DecodeRequest
 from cloud.export import main, write_bundle
 from cloud.models.codec import Codec, ModelConfig
-from cloud.rebundle import manifest_text, replace_decoder
+from cloud.models.refiner import Refiner
+from cloud.rebundle import add_illumination, add_refinement, manifest_text, replace_decoder
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
-from common.errors import BundleNotFound, UsageError
+from common.entropy.latents import LatentCodec
+from common.entropy.tables import laplace_tables
+from common.errors import BundleCorrupt, BundleNotFound, UsageError
 from edge.encoder import Encoder
 
 CONFIG = ModelConfig(latent_channels=4, hyper_channels=2)
+REFINED = Path(__file__).parents[1] / "vectors" / "v1" / "tables-refined.json"
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +60,40 @@ def test_a_share_lies_between(bundle, tmp_path):
     assert new.name == "half" and got["analysis.head.weight"].equal(old["analysis.head.weight"])
 
 
+SIZES = [{"pixels": 16384, "scale": [4] * 8, "quality": list(range(8))}]
+
+
+def with_sizes(bundle, folder):
+    """Write the bundle into a folder, with frames coded at double size."""
+    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"resampling": SIZES}
+    shutil.copytree(bundle.path, folder)
+    files = list(bundle.manifest["files"])
+    (folder / "manifest.toml").write_text(manifest_text("tiny", tables, files, folder))
+    return Bundle.load(folder)
+
+
+def light(waves, step=41):
+    """Return an illumination's arrays, all waves sent at every quality."""
+    count = len(waves)
+    return {
+        "light_wave": np.array(waves, np.int32),
+        "light_step": np.full(count, step, np.int32),
+        "light_mean": np.zeros(count, np.int32),
+        "light_count": np.full(8, count, np.int32),
+        "light_cdf": laplace_tables(np.full(count, 5.0), 15),
+    }
+
+
+def refinement():
+    """Return a refinement's arrays for four latent channels."""
+    stored = json.loads(REFINED.read_text()).items()
+    return {
+        name: np.array(v["data"], v["dtype"]).reshape(v["shape"]) for name, v in stored if "refine_" in name
+    }
+
+
 def test_sizes_to_code_at_are_taken_over(bundle, tmp_path):
-    sizes = [{"pixels": 16384, "scale": [4] * 8, "quality": list(range(8))}]
-    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"resampling": sizes}
-    source = tmp_path / "source"
-    shutil.copytree(bundle.path, source)
-    (source / "manifest.toml").write_text(
-        manifest_text("tiny", tables, list(bundle.manifest["files"]), source)
-    )
-    resampled = Bundle.load(source)
+    resampled, sizes = with_sizes(bundle, tmp_path / "source"), SIZES
     assert resampled.manifest["format"] == 2 and resampled.coded_view(3, 64, 128).height == 128
     new = replace_decoder(resampled, tmp_path / "new", trained(bundle), CONFIG, {})
     assert new.manifest["resampling"] == sizes and new.coded_view(3, 64, 128).height == 128
@@ -95,3 +126,66 @@ def test_the_command_checks_its_options_before_it_reads(tmp_path):
         main(["none", str(tmp_path / "b"), "--decoder-of", "compact", "--tables", "compact"])
     with pytest.raises(BundleNotFound):
         main(["none", str(tmp_path / "b"), "--decoder-of", str(tmp_path / "nothing")])
+
+
+def test_an_illumination_changes_the_tables_and_nothing_else(bundle, tmp_path):
+    resampled = with_sizes(bundle, tmp_path / "source")
+    lit = add_illumination(resampled, tmp_path / "lit", light([(0, 0, 0), (2, 0, 1)]), {"pairs": 9})
+    assert Bundle.load(tmp_path / "lit").id == lit.id != resampled.id
+    assert lit.manifest["format"] == 3 and lit.manifest["illumination"] == {"pairs": 9}
+    assert lit.coded_view(3, 64, 128).height == 128
+    for table in ("name", "codec", "model", "training", "resampling"):
+        assert lit.manifest[table] == resampled.manifest[table]
+    assert list(lit.manifest["files"]) == list(resampled.manifest["files"])
+    for name in lit.manifest["files"]:
+        same = lit.file(name).read_bytes() == resampled.file(name).read_bytes()
+        assert same == (name != "entropy.safetensors")
+        assert lit.file(name).stat().st_mode & 0o777 == 0o644
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    frame = Encoder(lit, threads=1).encode(image, 3)
+    plain = Encoder(resampled, threads=1).encode(image, 3)
+    np.testing.assert_array_equal(frame.coded.y_hat, plain.coded.y_hat)
+    told = Decoder(lit, "cpu").coded(frame.packet, 64, 128).light
+    assert told.waves == [(0, 0, 0), (2, 0, 1)]
+    np.testing.assert_array_equal(told.levels, frame.coded.symbols.illumination.levels)
+
+
+def test_another_illumination_takes_the_place_of_the_first(bundle, tmp_path):
+    first = add_illumination(bundle, tmp_path / "a", light([(0, 0, 0), (2, 0, 1)]), {"pairs": 9})
+    second = add_illumination(first, tmp_path / "b", light([(1, 3, 3)], step=100), {"note": "again"})
+    codec = LatentCodec.from_bundle_file(second.file("entropy.safetensors"))
+    assert codec.illumination.waves == [(1, 3, 3)] and codec.illumination.count(7) == 1
+    assert second.manifest["illumination"] == {"note": "again"} and second.manifest["format"] == 3
+    direct = add_illumination(bundle, tmp_path / "c", light([(1, 3, 3)], step=100), {"note": "again"})
+    assert direct.id == second.id, "nothing is left of the first"
+    assert add_illumination(first, tmp_path / "c", light([(0, 0, 0)]), {}).path == tmp_path / "c"
+
+
+def test_a_new_decoder_and_a_refinement_keep_the_illumination(bundle, tmp_path):
+    lit = add_illumination(
+        with_sizes(bundle, tmp_path / "source"), tmp_path / "lit", light([(0, 2, 0)]), {"n": 1}
+    )
+    trained_further = replace_decoder(lit, tmp_path / "new", trained(bundle), CONFIG, {"steps": 2})
+    refined = add_refinement(
+        trained_further, tmp_path / "fine", refinement(), Refiner().state_dict(), {"n": 2}
+    )
+    again = add_illumination(refined, tmp_path / "again", light([(0, 0, 2)]), {"n": 3})
+    for new in (trained_further, refined, again):
+        assert new.manifest["format"] == 3 and new.manifest["resampling"] == SIZES
+        assert new.manifest["training"] == {"steps": 2}
+    assert [new.manifest["illumination"]["n"] for new in (trained_further, refined, again)] == [1, 1, 3]
+    assert trained_further.file("entropy.safetensors").read_bytes() == (
+        lit.file("entropy.safetensors").read_bytes()
+    )
+    codecs = [LatentCodec.from_bundle_file(one.file("entropy.safetensors")) for one in (refined, again)]
+    assert [codec.illumination.waves for codec in codecs] == [[(0, 2, 0)], [(0, 0, 2)]]
+    assert all(codec.is_refined(7) for codec in codecs) and again.manifest["refinement"] == {"n": 2}
+    assert again.file("refiner.safetensors").read_bytes() == refined.file("refiner.safetensors").read_bytes()
+
+
+def test_an_illumination_is_not_written_over_its_bundle_nor_with_broken_arrays(bundle, tmp_path):
+    with pytest.raises(UsageError, match="another folder"):
+        add_illumination(bundle, bundle.path, light([(0, 0, 0)]), {})
+    assert Bundle.load(bundle.path).id == bundle.id
+    with pytest.raises(BundleCorrupt, match="light_step"):
+        add_illumination(bundle, tmp_path / "bad", light([(0, 0, 0)], step=0), {})

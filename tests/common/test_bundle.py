@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.bundle import Bundle, find
+from common.bundle import Bundle, find, stated_format
 from common.errors import BundleCorrupt, BundleNotFound
 
 MANIFEST = """format = 1
@@ -80,6 +80,37 @@ def test_a_broken_manifest_is_one_clear_error(folder, change, why):
     file.write_text(change(file.read_text()))
     with pytest.raises(BundleCorrupt, match=why):
         Bundle.load(folder)
+
+
+LIT = "[illumination]\npairs = 3\n"
+RESAMPLED = f"[[resampling]]\npixels = 4096\nscale = {[2] * 8}\nquality = {list(range(8))}\n"
+
+
+@pytest.mark.parametrize(
+    ("tables", "needed"), [("", 1), (RESAMPLED, 2), (LIT, 3), (LIT + RESAMPLED, 3), (RESAMPLED + LIT, 3)]
+)
+def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
+    for stated in range(5):
+        text = (MANIFEST.replace("format = 1", f"format = {stated}") + tables).encode()
+        if stated == needed:
+            bundle = Bundle.parse(text, tmp_path)
+            assert stated_format(bundle.manifest) == bundle.manifest["format"] == needed
+            assert ("illumination" in bundle.manifest, "resampling" in bundle.manifest) == (
+                LIT in tables,
+                RESAMPLED in tables,
+            )
+            continue
+        known = stated in (1, 2, 3)
+        why = f"format {stated}, " + (f"and what it holds is of format {needed}" if known else "this program")
+        with pytest.raises(BundleCorrupt, match=why):
+            Bundle.parse(text, tmp_path)
+
+
+@pytest.mark.parametrize("stated", ["3.0", "true", '"3"', "[3]"])
+def test_a_format_is_a_whole_number(tmp_path, stated):
+    text = MANIFEST.replace("format = 1", f"format = {stated}") + LIT
+    with pytest.raises(BundleCorrupt, match="this program reads 1 to 3"):
+        Bundle.parse(text.encode(), tmp_path)
 
 
 def test_a_manifest_that_would_take_minutes_to_read_is_refused_at_once(folder):

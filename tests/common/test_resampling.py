@@ -114,8 +114,8 @@ def test_a_bundle_says_it(tmp_path):
     [
         ("32768", "99999999", "resampling: pixels"),
         ("[2, 2, 2, 2, 4, 4, 4, 4]", "[3]", "resampling: scale"),
-        ("format = 2", "format = 1", "format 1 with resampling"),
-        ("[[resampling]]", "[[resampled]]", "format 2 without resampling"),
+        ("format = 2", "format = 1", "format 1, and what it holds is of format 2"),
+        ("[[resampling]]", "[[resampled]]", "format 2, and what it holds is of format 1"),
     ],
 )
 def test_a_bundle_that_says_it_wrongly_is_corrupt(tmp_path, old, new, what):

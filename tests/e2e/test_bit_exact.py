@@ -94,15 +94,15 @@ def test_tables_and_bytes_are_the_same_everywhere(bundle):
         quality = number % bundle.codec.qualities
         y, z = encoder.latents(image, quality)
         detail, quality = encoder.coefficients(image, quality), encoder.view(image, quality).quality
-        latents = reference.latent_quality(quality)
-        want = reference.encode(y, z, quality, detail)
+        latents, light = reference.latent_quality(quality), encoder.light(image)
+        want = reference.encode(y, z, quality, detail, light)
         mean_q, index = reference.hyper.run(want.symbols.z, latents)
         indices.update(np.unique(index).tolist())
         for codec in codecs:
             got_mean, got_index = codec.hyper.run(want.symbols.z, latents)
             np.testing.assert_array_equal(got_mean, mean_q)
             np.testing.assert_array_equal(got_index, index)
-            assert codec.encode(y, z, quality, detail).payload == want.payload
+            assert codec.encode(y, z, quality, detail, light).payload == want.payload
         # The other end, with another runtime's tables, reads back the very symbols.
         y_hat, symbols = codecs[number % 4].decode(want.payload, quality, *y.shape[1:])
         np.testing.assert_array_equal(symbols.y, want.symbols.y)

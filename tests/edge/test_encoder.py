@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from common.bitstream.packet import Packet
 from common.bundle import Bundle
+from common.entropy.latents import LatentCodec
+from common.entropy.tables import laplace_tables
 from common.errors import FrameSizeError, UsageError
+from common.illumination import illumination
 from edge.encoder import Encoder, check_image, pad
 
 
@@ -105,3 +109,51 @@ def test_refined_qualities_carry_the_latents_of_another_and_more(encoder):
         assert frame.coded.symbols.refinement.levels.shape == (16, 32, 16, 16)
         with pytest.raises(ValueError, match="coefficients"):
             encoder.codec.encode(y, z, quality)
+
+
+WAVES = [(0, 0, 0), (2, 0, 0), (0, 1, 3)]
+
+
+def tables(count: list[int] | None) -> LatentCodec:
+    """Return the bundle's codec with an illumination of its own, or with none."""
+    arrays = load_file(Bundle.load().file("entropy.safetensors"))
+    arrays = {name: value for name, value in arrays.items() if not name.startswith("light_")}
+    if count is not None:
+        arrays["light_wave"] = np.array(WAVES, np.int32)
+        arrays["light_step"], arrays["light_mean"] = np.array([[41] * 3, [1600, 0, 0]], np.int32)
+        arrays["light_count"] = np.array(count, np.int32)
+        arrays["light_cdf"] = laplace_tables(np.array([8.0, 2, 2]), 31)
+    return LatentCodec(arrays)
+
+
+@pytest.mark.parametrize("size", [(65, 127), (128, 256), (375, 1242)])
+def test_the_waves_sent_are_those_of_the_frame_at_its_own_size(size):
+    encoder, image = Encoder(Bundle.load(), threads=1), picture(*size)
+    encoder.codec = tables([0, 1, 3, 3, 3, 3, 3, 3])
+    true = illumination(image, WAVES)
+    np.testing.assert_array_equal(encoder.light(image), true)
+    for quality in (1, 2):
+        frame = encoder.encode(image, quality)
+        told = frame.coded.symbols.illumination
+        assert told.waves == WAVES[: encoder.codec.illumination.count(frame.view.quality)]
+        here = true[: len(told.waves)]
+        assert (told.low <= here).all() and (here <= told.high).all()
+        payload = Packet.parse(frame.packet, encoder.session(*size)).payload
+        _, symbols = encoder.codec.decode(
+            payload, frame.view.quality, frame.view.latent_height, frame.view.latent_width
+        )
+        np.testing.assert_array_equal(symbols.illumination.levels, told.levels)
+
+
+def test_without_an_illumination_nothing_is_measured_and_nothing_is_sent():
+    encoder, image = Encoder(Bundle.load(), threads=1), picture(128, 256)
+    encoder.codec = tables(None)
+    assert encoder.light(image) is None
+    plain = encoder.encode(image, 3)
+    assert plain.coded.symbols.illumination is None
+    encoder.codec = tables([0] * 8)
+    assert encoder.encode(image, 3).packet == plain.packet, "no waves are no bytes"
+    encoder.codec = tables([3] * 8)
+    lit = encoder.encode(image, 3)
+    assert 1 <= len(lit.packet) - len(plain.packet) <= 5
+    np.testing.assert_array_equal(lit.coded.y_hat, plain.coded.y_hat)

@@ -66,12 +66,13 @@ def bitstream_seeds() -> Iterator[tuple[str, bytes]]:
             choice = bytes((bitstream.LATENTS, size << 4 | meaning["quality"]))
             yield f"latents-{name}", choice + bytes.fromhex(meaning["payload"])
     codec = bitstream.codec(shipped=True)
+    light = np.zeros(len(codec.illumination.waves)) if codec.illumination is not None else None
     for quality in (0, 4, 7):
         rng = np.random.default_rng(quality)
         y = rng.normal(0, 2, (codec.latent_channels, 4, 4)).astype(np.float32)
         z = rng.normal(0, 2, (codec.hyper_channels, 1, 1)).astype(np.float32)
         choice = bytes((bitstream.LATENTS, 8 | quality))
-        yield f"latents-shipped-q{quality}", choice + codec.encode(y, z, quality).payload
+        yield f"latents-shipped-q{quality}", choice + codec.encode(y, z, quality, light=light).payload
     yield "symbols", bytes((bitstream.SYMBOLS, 0x40, 0, 0xC0, 0, 20)) + bytes(range(7, 60))
 
 

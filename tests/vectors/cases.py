@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from synthetic_tables import Lcg, refined_arrays, synthetic_arrays
+from synthetic_tables import Lcg, lit_arrays, refined_arrays, synthetic_arrays
 
 from common.bitstream import Container, Packet, Section, SessionFacts
 from common.bitstream.checksum import crc32c
@@ -21,6 +21,7 @@ BUNDLE = bytes.fromhex("6d64696320763101")
 OTHER_BUNDLE = bytes.fromhex("ffeeddccbbaa9988")
 CODEC = LatentCodec(synthetic_arrays())
 REFINED = LatentCodec(refined_arrays())
+LIT = LatentCodec(lit_arrays())
 RESAMPLING = [
     {"pixels": 4096, "scale": [2, 2, 2, 2, 2, 4, 4, 4], "quality": [0, 1, 2, 3, 4, 2, 3, 7]},
     {"pixels": 16384, "scale": [2] * 8, "quality": [0, 1, 2, 3, 4, 5, 6, 7]},
@@ -86,6 +87,16 @@ def _refined(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
     return REFINED.encode(y, z, quality, x.astype(np.float32))
 
 
+def _lit(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
+    """Return the LatentPayload of drawn latents and drawn waves, of a quality without luma coefficients."""
+    assert LIT.illumination is not None
+    latent = _payload(session, quality, lcg, 90)
+    levels = np.array([lcg.geometric(ratio, 70000) for _ in LIT.illumination.waves])
+    arrays = lit_arrays()
+    light = (arrays["light_mean"] + (levels + 0.25) * arrays["light_step"]) / 4096
+    return LIT.encode(latent.y_hat, latent.symbols.z.astype(np.float32), quality, light=light)
+
+
 def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
     """Return a vector that decodes, as a container unless `kind` says packet."""
     kind, resampling = more.pop("kind", "container"), more.pop("resampling", None)
@@ -114,6 +125,9 @@ def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: 
         meaning["levels_shape"] = list(latent.symbols.refinement.levels.shape)
         meaning["levels"] = latent.symbols.refinement.levels.ravel().tolist()
         meaning["mean"] = np.rint(latent.symbols.refinement.mean * 1024).astype(int).ravel().tolist()
+    if latent.symbols.illumination is not None:
+        meaning["tables"] = "tables-lit"
+        meaning["light"] = latent.symbols.illumination.levels.tolist()
     return Case(name, data, meaning)
 
 
@@ -174,6 +188,13 @@ def good_cases() -> Iterator[Case]:
         ("refined-escapes-q7", "many levels outside the tables", tiny, 7, 42, 220),
     ):
         yield _good(name, comment, session, quality, _refined(session, quality, Lcg(seed), ratio))
+    for name, comment, session, quality, seed, ratio in (
+        ("lit-tiny-q3", "five waves behind the latents", tiny, 3, 60, 120),
+        ("lit-odd-q1", "two of them, in a frame that is padded", odd, 1, 65, 160),
+        ("lit-none-q0", "a quality that carries none", tiny, 0, 62, 120),
+        ("lit-escapes-q5", "waves outside the tables", tiny, 5, 63, 245),
+    ):
+        yield _good(name, comment, session, quality, _lit(session, quality, Lcg(seed), ratio))
     for name, comment, session, quality, coded, at, seed in (
         ("doubled-q5", "64x64, coded as 128x128 at quality 2", tiny, 5, (128, 128), 2, 50),
         ("resampled-not-q5", "65x131, coded as it is", odd, 5, (65, 131), 5, 51),
@@ -277,6 +298,15 @@ def bad_packets() -> Iterator[Case]:
     refined = _refined(session, 6, Lcg(40), 60).payload
     yield _bad_refined("refined-short", "the last bytes are missing", refined[: len(refined) // 2], session)
     yield _bad_refined("refined-long", "bytes left over after the last level", refined + b"\1" * 8, session)
+    lit = _bad(
+        "lit-long",
+        "bytes left over after the last wave",
+        "CorruptPayload",
+        Packet(3, _lit(session, 3, Lcg(60), 120).payload + b"\1" * 8).serialize(session),
+        session,
+    )
+    lit.meaning["tables"] = "tables-lit"
+    yield lit
     yield _bad("payload-escape-prefix", *_long_escape(session), session)
     wide = SessionFacts(BUNDLE, 128, 256)
     short = Packet(4, _payload(wide, 4, Lcg(9), 100).payload[:2]).serialize(wide)

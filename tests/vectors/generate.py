@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from cases import all_cases  # noqa: E402
-from synthetic_tables import refined_arrays, synthetic_arrays  # noqa: E402
+from synthetic_tables import lit_arrays, refined_arrays, synthetic_arrays  # noqa: E402
 
 FOLDER = HERE / "v1"
 MAX_SET_BYTES = 1 << 20
@@ -30,6 +30,7 @@ def rendered() -> dict[str, bytes]:
     files = {
         "tables.json": _json(_tables(synthetic_arrays())),
         "tables-refined.json": _json(_tables(refined_arrays())),
+        "tables-lit.json": _json(_tables(lit_arrays())),
     }
     for case in all_cases():
         files[f"{case.name}.bin"] = case.data

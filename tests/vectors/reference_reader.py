@@ -238,8 +238,10 @@ def coded_view(
 def read_payload(
     payload: str, quality: int, session: dict[str, int], tables: dict[str, Any]
 ) -> dict[str, list[int]]:
-    """Section 5: z and y as flat lists; where there is a refinement, its levels and predictions too."""
-    row = -1
+    """Section 5: z and y as flat lists; where there are a refinement and an illumination, those too."""
+    row, waves = -1, 0
+    if "light_count" in tables:
+        waves = tables["light_count"]["data"][quality]
     if "refine_step" in tables:
         row, quality = tables["refine_row"]["data"][quality], tables["refine_latents"]["data"][quality]
     rows, columns = (-(-session[side] // 64) for side in ("height", "width"))
@@ -267,6 +269,8 @@ def read_payload(
         shape = (4 * rows, 4 * columns)
         found["levels"] = read_levels(decoder, shape, row, tables)
         found["mean"] = predictions(sixteenths, shape, row, tables)
+    if "light_count" in tables:
+        found["light"] = decoder.segment(nested(tables, "light_cdf")[:waves], 65535)
     decoder.finish()
     return found
 

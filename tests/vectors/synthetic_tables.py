@@ -100,3 +100,15 @@ def refined_arrays() -> dict[str, np.ndarray]:
         "refine_cdf": np.array([geometric_row(20 + 25 * i, 3) for i in range(len(edges) + 1)], np.int32),
         "refine_skip": np.array([0], np.int32),
     }
+
+
+def lit_arrays() -> dict[str, np.ndarray]:
+    """Return the refined arrays with an illumination of five waves, fewer of them at the lowest qualities."""
+    return {
+        **refined_arrays(),
+        "light_wave": np.array([[0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 15, 15], [2, 3, 0]], np.int32),
+        "light_step": np.array([41, 300, 1, 65535, 90], np.int32),
+        "light_mean": np.array([1600, -7, 0, 65535, -65535], np.int32),
+        "light_count": np.array([0, 2, 5, 5, 5, 5, 5, 5], np.int32),
+        "light_cdf": np.array([geometric_row(60 + 30 * i, 5) for i in range(5)], np.int32),
+    }

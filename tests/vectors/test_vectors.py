@@ -22,7 +22,8 @@ from common.resampling import CodedView, Resampling
 HERE = Path(__file__).parent
 SPEC = HERE.parents[1] / "proto" / "BITSTREAM.md"
 STORED_TABLES = {
-    name: json.loads((HERE / "v1" / f"{name}.json").read_text()) for name in ("tables", "tables-refined")
+    name: json.loads((HERE / "v1" / f"{name}.json").read_text())
+    for name in ("tables", "tables-refined", "tables-lit")
 }
 NAMES = sorted(str(p.relative_to(HERE / "v1"))[:-4] for p in (HERE / "v1").rglob("*.bin"))
 GOOD = [n for n in NAMES if not n.startswith("bad/")]
@@ -83,6 +84,8 @@ def _read(data: bytes, meaning: dict[str, Any]) -> dict[str, Any]:
         more["levels_shape"] = list(refinement.levels.shape)
         more["levels"] = refinement.levels.ravel().tolist()
         more["mean"] = np.rint(refinement.mean * 1024).astype(int).ravel().tolist()
+    if symbols.illumination is not None:
+        more["light"] = symbols.illumination.levels.tolist()
     return more | {
         "session": {"bundle_id": session.bundle_id.hex(), "height": session.height, "width": session.width},
         "quality": packet.quality,
@@ -137,7 +140,8 @@ def test_writing_gives_the_same_bytes(name: str):
     codec, quality = CODECS[_tables(meaning)], _view(packet, session, meaning).quality
     mean_q, _ = codec.hyper.run(z, codec.latent_quality(quality))
     y = np.array(meaning["y"], np.float32).reshape(meaning["y_shape"]) + mean_q.astype(np.float32) / 16
-    payload = codec.encode(y, z.astype(np.float32), quality, _coefficients(codec, y, meaning)).payload
+    coefficients, light = _coefficients(codec, y, meaning), _light(codec, meaning)
+    payload = codec.encode(y, z.astype(np.float32), quality, coefficients, light).payload
     again = Packet(packet.quality, payload, packet.flags, packet.sections).serialize(session)
     assert again == container.packet
     if meaning["kind"] == "container":
@@ -153,6 +157,16 @@ def _coefficients(codec: LatentCodec, y: np.ndarray, meaning: dict[str, Any]) ->
     x = (levels + 0.25 * np.sign(levels)) * flat.steps
     x[:, :, 0, 0] += np.array(meaning["mean"]).reshape(levels.shape[:2]) / 1024
     return x.astype(np.float32)
+
+
+def _light(codec: LatentCodec, meaning: dict[str, Any]) -> np.ndarray | None:
+    """Return coefficients inside the intervals that a vector's waves stand for; any for those it does not carry."""
+    if codec.illumination is None:
+        return None
+    arrays = STORED_TABLES[_tables(meaning)]
+    levels = meaning["light"] + [0] * (len(codec.illumination.waves) - len(meaning["light"]))
+    step, mean = (np.array(arrays[f"light_{name}"]["data"]) for name in ("step", "mean"))
+    return (mean + (np.array(levels) - 0.25) * step) / 4096
 
 
 def test_the_generator_still_makes_these_files(monkeypatch: pytest.MonkeyPatch):
