@@ -12,10 +12,10 @@ from common.cli import run_main
 
 _EPILOG = """\
 also:
-  mdic-cloud train ...    train a model (its own options: mdic-cloud train --help)
-  mdic-cloud refine ...   fit a refinement to a bundle (mdic-cloud refine --help)
+  mdic-cloud train ...       train a model (its own options: mdic-cloud train --help)
+  mdic-cloud refine ...      fit a refinement to a bundle (mdic-cloud refine --help)
   mdic-cloud illuminate ...  fit an illumination to a bundle (mdic-cloud illuminate --help)
-  mdic-cloud export ...   make a bundle of a trained model (mdic-cloud export --help)
+  mdic-cloud export ...      make a bundle of a trained model (mdic-cloud export --help)
 
 exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x network (42 port in use);
 50 something is not installed; 70 a defect of ours; 130 interrupted. All of them: common/errors.py.

@@ -34,7 +34,7 @@ def illumination(image: NDArray[np.uint8], waves: list[Wave]) -> NDArray[np.floa
     A change of d of one coefficient is a mean square of d² over the picture's plane.
     """
     height, width = image.shape[:2]
-    # The mean over rows first: three small products for all waves of one number of half waves downwards.
+    # Rows first: one product for all waves that have one number of half waves downwards.
     planes = image.reshape(height, width * 3).astype(np.float32)
     found = np.empty(len(waves))
     for down in sorted({v for _, v, _ in waves}):

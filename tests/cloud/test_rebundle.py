@@ -12,7 +12,13 @@ from cloud.decoder import Decoder, DecodeRequest
 from cloud.export import main, write_bundle
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import Refiner
-from cloud.rebundle import add_illumination, add_refinement, manifest_text, replace_decoder
+from cloud.rebundle import (
+    add_illumination,
+    add_refinement,
+    manifest_text,
+    replace_decoder,
+    take_illumination,
+)
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.bundle import Bundle
@@ -189,3 +195,26 @@ def test_an_illumination_is_not_written_over_its_bundle_nor_with_broken_arrays(b
     assert Bundle.load(bundle.path).id == bundle.id
     with pytest.raises(BundleCorrupt, match="light_step"):
         add_illumination(bundle, tmp_path / "bad", light([(0, 0, 0)], step=0), {})
+    assert not (tmp_path / "bad").exists()
+
+
+def test_an_illumination_is_taken_over_from_another_bundle(bundle, tmp_path):
+    lit = add_illumination(bundle, tmp_path / "lit", light([(0, 2, 0)]), {"n": 1})
+    mine = Bundle.load(shutil.copytree(bundle.path, tmp_path / "mine"))
+    assert take_illumination(mine, bundle) is mine, "the other has none"
+    got = take_illumination(mine, lit)
+    assert (got.path, got.id) == (mine.path, lit.id) and not (tmp_path / "mine.partial").exists()
+
+
+def test_manifest_and_tables_must_agree_about_an_illumination(bundle, tmp_path):
+    """Each end opens the codec by its bundle: one that overlooked the waves would read other pictures."""
+    lit = add_illumination(bundle, tmp_path / "lit", light([(0, 0, 0)]), {"n": 1})
+    for source, tables in ((lit, {}), (bundle, {"illumination": {"n": 1}})):
+        folder = shutil.copytree(source.path, tmp_path / f"wrong{len(tables)}")
+        facts = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | tables
+        files = list(bundle.manifest["files"])
+        (folder / "manifest.toml").write_text(manifest_text("tiny", facts, files, folder))
+        wrong = Bundle.load(folder)
+        for opened in (lambda one: Encoder(one, threads=1), lambda one: Decoder(one, "cpu")):
+            with pytest.raises(BundleCorrupt, match="not in both"):
+                opened(wrong)

@@ -248,3 +248,10 @@ def test_a_price_that_nothing_is_worth_writes_nothing(made, tmp_path):
     with pytest.raises(UsageError, match="no wave is worth"):
         main([*arguments, "--price", "1000"])
     assert not (tmp_path / "b").exists()
+
+
+def test_the_bundle_itself_is_not_written_over_and_nothing_is_decoded_first(made):
+    data, bundle = made
+    with pytest.raises(UsageError, match="is the bundle itself"):
+        main(["--bundle", str(bundle.path), "--data", str(data), "--out", str(bundle.path)])
+    assert Bundle.load(bundle.path).id == bundle.id
