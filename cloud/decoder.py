@@ -10,31 +10,29 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
-from cloud.models.codec import Codec, Decoded, ModelConfig
+from cloud.models.codec import Decoded
 from cloud.models.framing import Framed, frame
 from cloud.models.pattern import without_pattern
-from cloud.models.refiner import SHARE, Refiner, intervals
+from cloud.models.refiner import Refiner, intervals
 from cloud.models.relighting import relight
+from cloud.networks import load_codec, load_doubled, load_refiner, shares
 from cloud.pictures import fitted, to_bytes, to_planes
 from cloud.restoration.network import Restorer, load_restorer, restore
 from cloud.text.captioner import Captioner, TaggerCaptioner
 from cloud.text.vocabulary import Tags
 from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
-from common.bundle import MANIFEST, Bundle
+from common.bundle import Bundle
 from common.entropy.illumination import Illumination
 from common.entropy.latents import LatentCodec
 from common.entropy.refinement import Refinement
-from common.errors import BundleCorrupt, UsageError
+from common.errors import UsageError
 from common.luma import BLOCK
 from common.resampling import CodedView
 
-# The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
 SMALLEST_SIDE = 64
 LEAST_TRUST = 0.25
 """A frame that takes less than this from its side view, in the mean, is decoded again without: the view shows another
@@ -43,7 +41,6 @@ coded badly, is above 0.5."""
 LEAST_TRUST_DOUBLED = 0.35
 """The same for frames coded at double size: wrong views of real roads get up to 0.31, a right one two frames old in a
 turn 0.44 (docs/decisions/0023)."""
-_NOT_WEIGHTS = ("hyperprior.", "masked_object.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,33 +143,15 @@ class Decoder:
             raise UsageError("device cuda was asked for, and torch sees no CUDA device here")
         self.bundle, self.device = bundle, torch.device(device)
         self.codec = LatentCodec.of(bundle)
-        path = bundle.file("decoder.safetensors")
-        try:
-            self.config = ModelConfig(**bundle.manifest["model"])
-            model = Codec(self.config)
-            weights = {name: value.float() for name, value in load_file(path).items()}
-            missing, unexpected = model.load_state_dict(weights, strict=False)
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
-            raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
-        missing = [name for name in missing if not name.startswith(_NOT_WEIGHTS)]
-        if missing or unexpected:
-            raise BundleCorrupt(path, f"weights {(missing + list(unexpected))[:3]} are missing or unknown")
-        model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.model = model.eval().requires_grad_(False)
-        self.refiner = self._refiner() if self.codec.refinement is not None else None
+        self.model = load_codec(bundle, self.device)
+        self.config = self.model.config
+        self.doubled = load_doubled(bundle, self.model)
+        self.refiner: Refiner | None = None
+        if self.codec.refinement is not None:
+            self.refiner = load_refiner(bundle, self.device)
+            self.shares = torch.tensor(shares(bundle), device=self.device)
         self.captioner = (captioner or TaggerCaptioner()) if self.config.text else None
         self.restorer: Restorer | None = load_restorer(device=self.device) if restores else None
-
-    def _refiner(self) -> Refiner:
-        """Load the network behind the refinement's intervals."""
-        path = self.bundle.file("refiner.safetensors")
-        try:
-            refiner = Refiner.of(load_file(path))
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as why:
-            raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
-        self.shares = torch.tensor(_shares(self.bundle, self.codec.qualities), device=self.device)
-        refiner = refiner.to(self.device).to(memory_format=torch.channels_last)
-        return refiner.eval().requires_grad_(False)
 
     def decode(self, request: DecodeRequest) -> DecodedFrame:
         """Decode one frame; see `decode_batch`."""
@@ -214,7 +193,7 @@ class Decoder:
         parsed = Packet.parse(packet, SessionFacts(self.bundle.id, height, width))
         view = self.bundle.coded_view(parsed.quality, height, width)
         y_hat, symbols = self.codec.decode(
-            parsed.payload, view.quality, view.latent_height, view.latent_width
+            parsed.payload, view.quality, view.latent_height, view.latent_width, view.waves
         )
         latents = self.codec.latent_quality(view.quality)
         return Coded(y_hat, parsed.quality, latents, symbols.refinement, view, symbols.illumination)
@@ -237,12 +216,14 @@ class Decoder:
         noise = torch.stack([frame_noise(r.stream, r.frame, shape) for r in requests]).to(self.device)
         tags = [self._tags(request, view) for request, view in zip(requests, sides, strict=True)]
         presence = torch.from_numpy(np.stack([t.presence for t in tags])).to(self.device)
+        doubled = width > size[1]
+        model = self.doubled if doubled else self.model
         with torch.inference_mode():
-            out = self.model.decode(y_hat, quality, side, present, noise, steps, tags=presence)
+            out = model.decode(y_hat, quality, side, present, noise, steps, tags=presence)
             trust = out.blend.mask[:, :, :height, :width].float().mean((1, 2, 3))
-            refused = (present > 0) & (trust < (LEAST_TRUST_DOUBLED if width > size[1] else LEAST_TRUST))
+            refused = (present > 0) & (trust < (LEAST_TRUST_DOUBLED if doubled else LEAST_TRUST))
             if self.config.mask and bool(refused.any()):
-                again = self.model.decode(
+                again = model.decode(
                     y_hat[refused],
                     quality[refused],
                     torch.zeros_like(side[refused]),
@@ -320,22 +301,6 @@ class Decoder:
         if view is None or min(view.shape[:2]) < SMALLEST_SIDE:
             return Tags.none()
         return self.captioner.tags(view)
-
-
-def _shares(bundle: Bundle, qualities: int) -> list[float]:
-    """Return how far pictures of each quality go towards the refiner's, from the manifest.
-
-    Raises:
-        BundleCorrupt: it is not a number from 0 to 1 for each.
-    """
-    shares = bundle.manifest.get("refinement", {}).get("shares", [SHARE] * qualities)
-    numbers = isinstance(shares, list) and all(type(share) in (int, float) for share in shares)
-    if not numbers or len(shares) != qualities or not all(0 <= share <= 1 for share in shares):
-        raise BundleCorrupt(
-            bundle.path / MANIFEST,
-            f"refinement.shares: expected {qualities} numbers from 0 to 1, got {shares}",
-        )
-    return [float(share) for share in shares]
 
 
 def side_information(request: DecodeRequest) -> NDArray[np.uint8] | None:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
-from cloud.rebundle import DECODER, add_refinement, manifest_text, replace_decoder, take_illumination
+from cloud.networks import DECODER
+from cloud.rebundle import add_doubled, add_refinement, manifest_text, replace_decoder, take_illumination
 from common.bundle import ENTROPY, MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
@@ -282,15 +283,25 @@ def main(argv: list[str] | None = None) -> int:
         default=1.0,
         help="with --decoder-of: how far to go from its weights to the checkpoint's (default: all the way)",
     )
+    p.add_argument(
+        "--doubled",
+        type=int,
+        metavar="RANK",
+        help="with --decoder-of: keep its decoder too, and use the checkpoint's for frames coded at double size only, "
+        "as an addition of this rank",
+    )
     args = p.parse_args(argv)
-    if args.decoder_of is None and args.share != 1.0:
-        raise UsageError("--share goes with --decoder-of")
+    if args.decoder_of is None and (args.share != 1.0 or args.doubled is not None):
+        raise UsageError("--share and --doubled go with --decoder-of")
     if args.decoder_of is not None and args.tables is not None:
         raise UsageError("--tables does not go with --decoder-of, whose tables are taken over")
     source = None if args.decoder_of is None else Bundle.load(args.decoder_of)
     model, facts = load_model(args.checkpoint)
     if source is not None:
         weights, training = model.state_dict(), _training(facts, args.note)
+        if args.doubled is not None:
+            _tell(add_doubled(source, args.folder, weights, training, args.doubled, args.share))
+            return 0
         _tell(replace_decoder(source, args.folder, weights, model.config, training, args.share, args.name))
         return 0
     refiner = load_refiner(args.checkpoint)

@@ -1,7 +1,8 @@
-"""Make a bundle of another one: with a refinement, an illumination, or with its decoder trained further."""
+"""Make a bundle of another one: with a refinement, an illumination, its decoder trained further, or a second one."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -16,16 +17,19 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cloud.adaptation import factor
 from cloud.models.codec import ModelConfig
+from cloud.networks import DECODER, DOUBLED, REFINER
 from common.bundle import ENTROPY, ILLUMINATION, MANIFEST, Bundle, hash_file, stated_format
 from common.entropy.illumination import IlluminationCodec
 from common.entropy.latents import LatentCodec
 from common.errors import BundleCorrupt, UsageError
-from common.resampling import RESAMPLING
+from common.resampling import RESAMPLING, WAVES
 
-DECODER, REFINER = "decoder.safetensors", "refiner.safetensors"
 _ENCODER = "analysis."
 """The weights that the edge has too, as ONNX."""
+_SECOND = "doubled"
+"""The manifest's table of facts about the addition for double size."""
 
 
 def manifest_text(name: str, tables: Mapping[str, Any], files: list[str], folder: Path) -> str:
@@ -71,7 +75,8 @@ def add_refinement(
     save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
     for file in folder.iterdir():
         file.chmod(0o644)
-    tables: dict[str, Any] = {key: bundle.manifest[key] for key in ("codec", "model", "training")}
+    first = ("codec", "model", "training", _SECOND)
+    tables: dict[str, Any] = {key: bundle.manifest[key] for key in first if key in bundle.manifest}
     tables["refinement"] = facts
     sizes = bundle.manifest.get(RESAMPLING, []) if resampling is None else resampling
     if sizes:
@@ -94,7 +99,8 @@ def replace_decoder(
 ) -> Bundle:
     """Write `bundle` with other weights of its decoder into `folder` (replaced if it exists) and return it opened.
 
-    What packets say stays the same, to the bit; only their check, which knows the bundle, is another.
+    What packets say stays the same, to the bit; only their check, which knows the bundle, is another. What the bundle
+    adds to its weights for double size belongs to the old weights and is left out.
 
     Args:
         bundle: all but its decoder is taken over.
@@ -113,6 +119,21 @@ def replace_decoder(
     _apart(bundle, folder, "has its decoder replaced")
     if not 0 < share <= 1:
         raise UsageError(f"share {share}: expected a number above 0, up to 1")
+    new = {key: value.half().contiguous() for key, value in _mixed(bundle, weights, share)[1].items()}
+    kept = [name for name in bundle.manifest["files"] if name != DOUBLED]
+    _copy(bundle, folder, kept)
+    save_file(new, folder / DECODER)
+    (folder / DECODER).chmod(0o644)
+    tables = _tables(bundle) | {"model": dataclasses.asdict(model), "training": training}
+    tables.pop(_SECOND, None)
+    (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))
+    return Bundle.load(folder)
+
+
+def _mixed(
+    bundle: Bundle, weights: Mapping[str, Tensor], share: float
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return a bundle's weights and those a share of the way to others, float32."""
     path = bundle.file(DECODER)
     try:
         old = load_file(path)
@@ -123,16 +144,46 @@ def replace_decoder(
         other = weights.get(key)
         if other is None or other.shape != value.shape:
             raise UsageError(f"bundle {bundle.name} and the checkpoint are different models: see {key}")
-        mixed = (value.float() + share * (other.float() - value.float())).half()
-        if key.startswith(_ENCODER) and not mixed.equal(value):
+        new[key] = value.float() + share * (other.float() - value.float())
+        if key.startswith(_ENCODER) and not new[key].half().equal(value):
             raise UsageError(f"the checkpoint has another encoder than bundle {bundle.name}: export it whole")
-        new[key] = mixed.contiguous()
-    kept = list(bundle.manifest["files"])
+    return old, new
+
+
+def add_doubled(
+    bundle: Bundle,
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    facts: dict[str, Any],
+    rank: int,
+    share: float = 1.0,
+) -> Bundle:
+    """Write `bundle` with other weights for frames coded at double size into `folder` and return it opened.
+
+    Args:
+        bundle: all of it is taken over; an addition that it has is replaced.
+        folder: not the bundle's own; replaced if it exists.
+        weights: of a `Codec` that was trained with the bundle's encoder left alone (`decoder_only`).
+        facts: how it came about, for the manifest.
+        rank: directions kept of what changed in each matrix (cloud.adaptation).
+        share: how far to go from the bundle's weights to these, 0 to 1.
+
+    Raises:
+        UsageError: `folder` is the bundle's own, the share or rank is none, or the weights belong to another encoder.
+        BundleCorrupt: the bundle is damaged.
+    """
+    _apart(bundle, folder, "is to get a second decoder")
+    if not 0 < share <= 1:
+        raise UsageError(f"share {share}: expected a number above 0, up to 1")
+    old, new = _mixed(bundle, weights, share)
+    decoding = [key for key in old if not key.startswith(_ENCODER)]
+    addition = factor({key: old[key] for key in decoding}, new, rank)
+    kept = [name for name in bundle.manifest["files"] if name != DOUBLED]
     _copy(bundle, folder, kept)
-    save_file(new, folder / DECODER)
-    (folder / DECODER).chmod(0o644)
-    tables = _tables(bundle) | {"model": dataclasses.asdict(model), "training": training}
-    (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))
+    save_file(addition, folder / DOUBLED)
+    (folder / DOUBLED).chmod(0o644)
+    tables = _tables(bundle) | {_SECOND: facts | {"rank": rank, "share": share}}
+    (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, DOUBLED], folder))
     return Bundle.load(folder)
 
 
@@ -144,7 +195,8 @@ def add_illumination(
     Args:
         bundle: all else of it is taken over.
         folder: not the bundle's own.
-        arrays: the illumination's (proto/BITSTREAM.md, section 5.2).
+        arrays: the illumination's (proto/BITSTREAM.md, section 5.2). Where the bundle's resampling tables say how many
+            waves a frame carries they still do, as far as there are so many.
         facts: how it came about, for the manifest.
 
     Raises:
@@ -152,13 +204,16 @@ def add_illumination(
         BundleCorrupt: the bundle is damaged, or the arrays break their rules.
     """
     _apart(bundle, folder, "is to be illuminated")
-    IlluminationCodec(arrays, bundle.codec.qualities, "the new illumination")
+    most = len(IlluminationCodec(arrays, bundle.codec.qualities, "the new illumination").waves)
     kept = list(bundle.manifest["files"])
     _copy(bundle, folder, kept)
     old = {k: v for k, v in load_arrays(folder / ENTROPY).items() if not k.startswith("light_")}
     save_arrays({**old, **arrays}, folder / ENTROPY)
     (folder / ENTROPY).chmod(0o644)
     tables = _tables(bundle) | {ILLUMINATION: facts}
+    for table in tables.get(RESAMPLING, []):
+        if WAVES in table:
+            table[WAVES] = [min(count, most) for count in table[WAVES]]
     (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, kept, folder))
     return Bundle.load(folder)
 
@@ -176,9 +231,9 @@ def take_illumination(bundle: Bundle, source: Bundle) -> Bundle:
 
 
 def _tables(bundle: Bundle) -> dict[str, Any]:
-    """Return the tables of facts of a bundle's manifest."""
+    """Return the tables of facts of a bundle's manifest, to be changed at will."""
     return {
-        key: value
+        key: copy.deepcopy(value)
         for key, value in bundle.manifest.items()
         if isinstance(value, dict | list) and key != "files"
     }

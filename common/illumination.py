@@ -12,6 +12,8 @@ from common.luma import WEIGHTS
 Wave: TypeAlias = tuple[int, int, int]
 """Plane (0: luma, 1: Cb, 2: Cr), half waves downwards, half waves to the right."""
 PLANES = 3
+MOST_WAVES = 64
+"""That a bundle may have."""
 TO_YCBCR = np.array(
     [
         WEIGHTS,

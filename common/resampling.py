@@ -3,7 +3,8 @@
 Latents stand 16 pixels apart. Coding the frame at half its size makes that 32, so that a large frame's geometry costs
 less than a frame of that size can cost otherwise; at double size it is 8, so that a small frame's geometry can be told
 finer than otherwise at any rate (docs/decisions/0023). Which it is follows from the frame's size, its quality and the
-bundle alone: no packet says it.
+bundle alone: no packet says it. So does how much of the frame's illumination it carries, which a large frame can
+afford and a small one at few bytes cannot.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.bitstream.limits import MAX_SIDE, MIN_SIDE
+from common.illumination import MOST_WAVES
 
-RESAMPLING = "resampling"
-"""The manifest's list of tables."""
+RESAMPLING, WAVES = "resampling", "waves"
+"""The manifest's list of tables, and what a table of a bundle with an illumination may have beside sizes."""
 HALF, SAME, DOUBLE = 1, 2, 4
 """Scales in the manifest, in halves of the frame's size."""
 _MAX_TABLES = 8
@@ -31,11 +33,15 @@ _MOST_DOUBLED = MAX_SIDE // 2 * MIN_SIDE
 
 @dataclass(frozen=True)
 class CodedView:
-    """What is coded of a frame: a picture of `height` x `width` pixels, at one of the codec's qualities."""
+    """What is coded of a frame: a picture of `height` x `width` pixels, at one of the codec's qualities.
+
+    waves: how many waves of the frame's illumination go with it; None leaves that to the codec's quality.
+    """
 
     height: int
     width: int
     quality: int
+    waves: int | None = None
 
     @property
     def latent_height(self) -> int:
@@ -60,6 +66,7 @@ class _Table:
     pixels: int
     scales: tuple[int, ...]
     qualities: tuple[int, ...]
+    waves: tuple[int | None, ...]
 
 
 class Resampling:
@@ -70,7 +77,7 @@ class Resampling:
 
         Args:
             tables: each with `pixels`, rising from one to the next, and for each quality index a `scale` (1, 2 or 4
-                halves) and a `quality`.
+                halves), a `quality` and, if it has that list, a number of `waves`.
             qualities: how many there are.
 
         Raises:
@@ -83,13 +90,18 @@ class Resampling:
         if any(a >= b for a, b in itertools.pairwise(pixels)):
             raise ValueError("resampling: pixels must rise from table to table")
 
+    @property
+    def most_waves(self) -> int:
+        """The largest number of waves that a table asks for, 0 if none does."""
+        return max((n or 0 for table in self._tables for n in table.waves), default=0)
+
     def coded_view(self, quality: int, height: int, width: int) -> CodedView:
         """Return what is coded of a frame of `height` x `width` pixels at quality index `quality`."""
         for table in self._tables:
             if height * width <= table.pixels and quality < len(table.scales):
                 scale = table.scales[quality]
                 rows, columns = (-(-side * scale // SAME) for side in (height, width))
-                return CodedView(rows, columns, table.qualities[quality])
+                return CodedView(rows, columns, table.qualities[quality], table.waves[quality])
         return CodedView(height, width, quality)
 
 
@@ -99,21 +111,25 @@ def _table(table: Any, qualities: int) -> _Table:
     Raises:
         ValueError: it breaks the rules.
     """
-    if not isinstance(table, dict) or set(table) != {"pixels", "scale", "quality"}:
-        raise ValueError("resampling: each table has pixels, scale and quality")
+    if not isinstance(table, dict) or set(table) - {WAVES} != {"pixels", "scale", "quality"}:
+        raise ValueError("resampling: each table has pixels, scale and quality, and may have waves")
     pixels, scales, coded = table["pixels"], table["scale"], table["quality"]
     if type(pixels) is not int or not 1 <= pixels <= MAX_SIDE * MAX_SIDE:
         raise ValueError(f"resampling: pixels is not a whole number from 1 to {MAX_SIDE * MAX_SIDE}")
-    for name, values, allowed in (
-        ("scale", scales, (HALF, SAME, DOUBLE)),
-        ("quality", coded, tuple(range(qualities))),
+    waves = table.get(WAVES, [0] * qualities)
+    for name, values, allowed, shown in (
+        ("scale", scales, (HALF, SAME, DOUBLE), "out of 1, 2 and 4"),
+        ("quality", coded, range(qualities), f"from 0 to {qualities - 1}"),
+        (WAVES, waves, range(MOST_WAVES + 1), f"from 0 to {MOST_WAVES}"),
     ):
         listed = isinstance(values, list) and len(values) == qualities
         if not listed or any(type(value) is not int or value not in allowed for value in values):
-            raise ValueError(f"resampling: {name} is not {qualities} numbers out of {allowed}")
+            raise ValueError(f"resampling: {name} is not {qualities} numbers {shown}")
     if DOUBLE in scales and pixels > _MOST_DOUBLED:
         raise ValueError(f"resampling: scale {DOUBLE} is for at most {_MOST_DOUBLED} pixels")
-    return _Table(pixels, tuple(scales), tuple(coded))
+    return _Table(
+        pixels, tuple(scales), tuple(coded), tuple(waves) if WAVES in table else (None,) * qualities
+    )
 
 
 def resample(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -80,7 +80,8 @@ class Probe:
     @contextlib.contextmanager
     def _cut_at(self, threshold: float | None) -> Iterator[None]:
         """Decode with another threshold than the bundle's: it is part of the model's configuration."""
-        owners = [] if threshold is None else [self._decoder, self._decoder.model]
+        models = {id(one): one for one in (self._decoder.model, self._decoder.doubled)}
+        owners = [] if threshold is None else [self._decoder, *models.values()]
         before = [owner.config for owner in owners]
         try:
             for owner in owners:

@@ -21,10 +21,10 @@ from common.bitstream.packet import Packet
 from common.bitstream.session import SessionFacts
 from common.datasets.layouts import open_datasets
 from common.entropy.coder import PROBABILITY_TOTAL
-from common.entropy.illumination import MOST_WAVES, UNIT
+from common.entropy.illumination import UNIT
 from common.entropy.tables import CdfTables, laplace_tables
 from common.errors import UsageError
-from common.illumination import PLANES, TO_YCBCR, Wave, illumination
+from common.illumination import MOST_WAVES, PLANES, TO_YCBCR, Wave, illumination
 from common.types import RgbImage
 
 _UNSEEN = 0.1

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
 from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, int32_array
 from common.errors import BundleCorrupt
-from common.illumination import PLANES, Wave
+from common.illumination import MOST_WAVES, PLANES, Wave
 
 UNIT = 4096
 """Means and steps are given in 1/4096 of the range from black to white."""
 LIMIT = 65535
 """Largest magnitude of a level, a mean or a step."""
-MOST_WAVES, MOST_HALVES = 64, 16
+MOST_HALVES = 16
 COUNT = "light_count"
 """Its presence says that a bundle has an illumination."""
 
@@ -73,13 +73,12 @@ class IlluminationCodec:
         self._count = count
         self._tables = CdfTables(cdf, f"{file}: light_cdf")
 
-    def count(self, quality: int) -> int:
-        """Return how many waves a frame of `quality` carries."""
-        return int(self._count[quality])
+    def count(self, quality: int, waves: int | None = None) -> int:
+        """Return how many waves a frame of the codec's `quality` carries: `waves`, unless it is None."""
+        return int(self._count[quality]) if waves is None else waves
 
-    def quantise(self, coefficients: NDArray[np.float64], quality: int) -> Illumination:
-        """Return the illumination of coefficients (K,) of all `waves` (`common.illumination`)."""
-        count = self.count(quality)
+    def quantise(self, coefficients: NDArray[np.float64], count: int) -> Illumination:
+        """Return the illumination of coefficients (K,) of all `waves` (`common.illumination`): the first `count`."""
         x = (coefficients[:count] - self._mean[:count]) / self._step[:count]
         return self._illumination(np.clip(np.rint(x), -LIMIT, LIMIT).astype(np.int32))
 
@@ -90,13 +89,13 @@ class IlluminationCodec:
         outside = levels[np.abs(levels) > self._tables.max_value].tolist()
         encoder.encode_bits([bit for v in outside for bit in escape_code(v, self._tables.max_value)])
 
-    def decode(self, decoder: RangeDecoder, quality: int) -> Illumination:
-        """Read what `encode` wrote.
+    def decode(self, decoder: RangeDecoder, count: int) -> Illumination:
+        """Read what `encode` wrote of `count` waves.
 
         Raises:
             CorruptPayload: the bytes cannot have come from the encoder.
         """
-        ids = list(range(self.count(quality)))
+        ids = list(range(count))
         symbols = np.array(decoder.decode_many(ids, self._tables.rows), dtype=np.int32)
         levels: NDArray[np.int32] = symbols - self._tables.max_value
         for position in np.flatnonzero(symbols == self._tables.escape).tolist():

@@ -138,6 +138,11 @@ class LatentCodec:
         codec = cls.from_bundle_file(path)
         if (codec.illumination is not None) != (ILLUMINATION in bundle.manifest):
             raise BundleCorrupt(path, "an illumination is in the manifest or here, and not in both")
+        known = len(codec.illumination.waves) if codec.illumination is not None else 0
+        if bundle.resampling.most_waves > known:
+            raise BundleCorrupt(
+                path, f"the manifest asks for {bundle.resampling.most_waves} waves of {known}"
+            )
         return codec
 
     def latent_quality(self, quality: int) -> int:
@@ -155,6 +160,7 @@ class LatentCodec:
         quality: int,
         coefficients: NDArray[np.float32] | None = None,
         light: NDArray[np.float64] | None = None,
+        waves: int | None = None,
     ) -> LatentPayload:
         """Encode latents.
 
@@ -164,6 +170,7 @@ class LatentCodec:
             quality: 0 .. Q-1.
             coefficients: (H/16, W/16, 16, 16) float32 of the frame's luma (common.luma), where `is_refined`.
             light: (K,) float64, the frame's `illumination.waves` (common.illumination), where the bundle has them.
+            waves: how many of them are coded, 0 to K; None takes what the bundle has for `quality`.
 
         Raises:
             ValueError: shapes do not fit, no such quality, or coefficients or light are missing.
@@ -199,15 +206,20 @@ class LatentCodec:
             levels, more = self.refinement.encode(encoder, drawn.levels, frame_quality)
             symbols, count = replace(symbols, refinement=replace(drawn, levels=levels)), count + more
         if self.illumination is not None and light is not None:
-            lit = self.illumination.quantise(light, frame_quality)
+            lit = self.illumination.quantise(light, self.illumination.count(frame_quality, waves))
             self.illumination.encode(encoder, lit.levels)
             symbols, count = replace(symbols, illumination=lit), count + lit.levels.size
         return LatentPayload(encoder.finish(), symbols, y_hat, count)
 
     def decode(
-        self, payload: bytes, quality: int, latent_height: int, latent_width: int
+        self,
+        payload: bytes,
+        quality: int,
+        latent_height: int,
+        latent_width: int,
+        waves: int | None = None,
     ) -> tuple[NDArray[np.float32], LatentSymbols]:
-        """Decode a payload for latents of `latent_height` x `latent_width` (stride 16, multiples of 4).
+        """Decode a payload for latents of `latent_height` x `latent_width` (stride 16, multiples of 4) and `waves`.
 
         Returns:
             y_hat (C, latent_height, latent_width) float32, and the integers.
@@ -233,7 +245,9 @@ class LatentCodec:
         refinement = None
         if self.refinement is not None and self.refinement.has(quality):
             refinement = self.refinement.decode(decoder, quality, sixteenths(y_hat))
-        lit = self.illumination.decode(decoder, quality) if self.illumination is not None else None
+        lit = None
+        if self.illumination is not None:
+            lit = self.illumination.decode(decoder, self.illumination.count(quality, waves))
         decoder.finish()
         return y_hat, LatentSymbols(z_int, y_int, refinement, lit)
 

@@ -13,6 +13,7 @@ from cloud.export import main, write_bundle
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import Refiner
 from cloud.rebundle import (
+    add_doubled,
     add_illumination,
     add_refinement,
     manifest_text,
@@ -69,9 +70,9 @@ def test_a_share_lies_between(bundle, tmp_path):
 SIZES = [{"pixels": 16384, "scale": [4] * 8, "quality": list(range(8))}]
 
 
-def with_sizes(bundle, folder):
+def with_sizes(bundle, folder, sizes=SIZES):
     """Write the bundle into a folder, with frames coded at double size."""
-    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"resampling": SIZES}
+    tables = {key: bundle.manifest[key] for key in ("codec", "model", "training")} | {"resampling": sizes}
     shutil.copytree(bundle.path, folder)
     files = list(bundle.manifest["files"])
     (folder / "manifest.toml").write_text(manifest_text("tiny", tables, files, folder))
@@ -126,12 +127,72 @@ def test_another_encoder_another_model_and_no_share_are_refused(bundle, tmp_path
 
 
 def test_the_command_checks_its_options_before_it_reads(tmp_path):
-    with pytest.raises(UsageError, match="--share goes with --decoder-of"):
+    with pytest.raises(UsageError, match="--share and --doubled go with --decoder-of"):
         main(["none", str(tmp_path / "b"), "--share", "0.5"])
     with pytest.raises(UsageError, match="--tables"):
         main(["none", str(tmp_path / "b"), "--decoder-of", "compact", "--tables", "compact"])
     with pytest.raises(BundleNotFound):
         main(["none", str(tmp_path / "b"), "--decoder-of", str(tmp_path / "nothing")])
+
+
+def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
+    new = add_doubled(bundle, tmp_path / "new", trained(bundle), {"steps": 7}, rank=2, share=0.5)
+    assert new.id != bundle.id and new.manifest["doubled"] == {"steps": 7, "rank": 2, "share": 0.5}
+    for name in bundle.manifest["files"]:
+        assert new.file(name).read_bytes() == bundle.file(name).read_bytes()
+    assert set(new.manifest["files"]) - set(bundle.manifest["files"]) == {"doubled.safetensors"}
+    name = "pixels.fuse.weight"
+    old, opened = Decoder(bundle, "cpu"), Decoder(new, "cpu")
+    before, own, doubled = (m.state_dict() for m in (old.model, opened.model, opened.doubled))
+    assert own[name].equal(before[name]) and old.doubled is old.model
+    torch.testing.assert_close(doubled[name], before[name] + 0.125, atol=3e-3, rtol=0)
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    sized = {
+        "plain": new,
+        "double": with_sizes(bundle, tmp_path / "source"),
+    }
+    sized["both"] = add_doubled(sized["double"], tmp_path / "both", trained(bundle), {}, rank=2)
+    shown = {}
+    for key, one in (sized | {"old": bundle}).items():
+        packet = Encoder(one, threads=1).encode(image, 3).packet
+        shown[key] = Decoder(one, "cpu").decode(DecodeRequest(packet, 64, 128, image)).image
+    np.testing.assert_array_equal(shown["plain"], shown["old"])
+    assert (shown["both"] != shown["double"]).any()
+
+
+def test_a_second_decoder_is_kept_by_all_that_keeps_the_first(bundle, tmp_path):
+    second = add_doubled(bundle, tmp_path / "a", trained(bundle), {"steps": 7}, rank=2)
+    lit = add_illumination(second, tmp_path / "b", light([(0, 0, 0)]), {})
+    refined = add_refinement(lit, tmp_path / "c", refinement(), Refiner().state_dict(), {})
+    again = add_doubled(refined, tmp_path / "d", trained(bundle), {"steps": 8}, rank=1)
+    for one in (lit, refined):
+        assert one.manifest["doubled"]["steps"] == 7
+        assert one.file("doubled.safetensors").read_bytes() == second.file("doubled.safetensors").read_bytes()
+    assert (
+        again.manifest["doubled"]["steps"] == 8 and list(again.manifest["files"])[-1] == "doubled.safetensors"
+    )
+    replaced = replace_decoder(again, tmp_path / "e", trained(bundle), CONFIG, {})
+    assert "doubled" not in replaced.manifest and "doubled.safetensors" not in replaced.manifest["files"]
+    assert not (tmp_path / "e" / "doubled.safetensors").exists()
+    assert Decoder(replaced, "cpu").refiner is not None
+
+
+def test_a_second_decoder_that_makes_no_sense_is_refused(bundle, tmp_path):
+    for arguments, why in (
+        ({"rank": 0}, "rank 0"),
+        ({"rank": 2, "share": 0.0}, "share 0"),
+        (
+            {"rank": 2, "weights": trained(bundle) | {"analysis.head.weight": torch.ones(4, 128, 1, 1)}},
+            "encoder",
+        ),
+        ({"rank": 2, "weights": {}}, "different models"),
+    ):
+        arguments = {"weights": trained(bundle)} | arguments
+        with pytest.raises(UsageError, match=why):
+            add_doubled(bundle, tmp_path / "new", facts={}, **arguments)
+        assert not (tmp_path / "new").exists()
+    with pytest.raises(UsageError, match="another folder"):
+        add_doubled(bundle, bundle.path, trained(bundle), {}, rank=2)
 
 
 def test_an_illumination_changes_the_tables_and_nothing_else(bundle, tmp_path):
@@ -165,6 +226,39 @@ def test_another_illumination_takes_the_place_of_the_first(bundle, tmp_path):
     direct = add_illumination(bundle, tmp_path / "c", light([(1, 3, 3)], step=100), {"note": "again"})
     assert direct.id == second.id, "nothing is left of the first"
     assert add_illumination(first, tmp_path / "c", light([(0, 0, 0)]), {}).path == tmp_path / "c"
+
+
+def test_resampling_tables_say_how_many_waves_as_far_as_there_are_so_many(bundle, tmp_path):
+    counted = [SIZES[0] | {"waves": [0, 0, 0, 2, 1, 1, 1, 1]}]
+    lit = add_illumination(
+        with_sizes(bundle, tmp_path / "source", counted), tmp_path / "lit", light([(0, 0, 0), (2, 0, 1)]), {}
+    )
+    assert lit.manifest["format"] == 4 and lit.manifest["resampling"] == counted
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    for quality, count in ((2, 0), (3, 2), (4, 1)):
+        frame = Encoder(lit, threads=1).encode(image, quality)
+        told = Decoder(lit, "cpu").coded(frame.packet, 64, 128).light
+        assert len(told.waves) == count
+        np.testing.assert_array_equal(told.levels, frame.coded.symbols.illumination.levels)
+    again = add_illumination(lit, tmp_path / "again", light([(1, 3, 3)]), {})
+    assert again.manifest["resampling"][0]["waves"] == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert lit.manifest["resampling"] == counted, "nothing of the first changes"
+
+
+def test_a_bundle_that_asks_for_more_waves_than_it_has_is_corrupt(bundle, tmp_path):
+    lit = add_illumination(bundle, tmp_path / "lit", light([(0, 0, 0)]), {"n": 1})
+    for source, name in ((lit, "one"), (bundle, "none")):
+        folder = shutil.copytree(source.path, tmp_path / name)
+        facts = {
+            key: source.manifest[key] for key in source.manifest if key in ("codec", "model", "training")
+        }
+        facts |= {"resampling": [SIZES[0] | {"waves": [0] * 7 + [2]}]}
+        facts |= {"illumination": {"n": 1}} if source is lit else {}
+        files = list(source.manifest["files"])
+        (folder / "manifest.toml").write_text(manifest_text("tiny", facts, files, folder))
+        for opened in (lambda one: Encoder(one, threads=1), lambda one: Decoder(one, "cpu")):
+            with pytest.raises(BundleCorrupt, match="asks for 2 waves"):
+                opened(Bundle.load(folder))
 
 
 def test_a_new_decoder_and_a_refinement_keep_the_illumination(bundle, tmp_path):

@@ -84,13 +84,23 @@ def test_a_broken_manifest_is_one_clear_error(folder, change, why):
 
 LIT = "[illumination]\npairs = 3\n"
 RESAMPLED = f"[[resampling]]\npixels = 4096\nscale = {[2] * 8}\nquality = {list(range(8))}\n"
+COUNTED = RESAMPLED + f"waves = {[1] * 8}\n"
 
 
 @pytest.mark.parametrize(
-    ("tables", "needed"), [("", 1), (RESAMPLED, 2), (LIT, 3), (LIT + RESAMPLED, 3), (RESAMPLED + LIT, 3)]
+    ("tables", "needed"),
+    [
+        ("", 1),
+        (RESAMPLED, 2),
+        (LIT, 3),
+        (LIT + RESAMPLED, 3),
+        (RESAMPLED + LIT, 3),
+        (LIT + COUNTED, 4),
+        (COUNTED + RESAMPLED.replace("4096", "8192") + LIT, 4),
+    ],
 )
 def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
-    for stated in range(5):
+    for stated in range(6):
         text = (MANIFEST.replace("format = 1", f"format = {stated}") + tables).encode()
         if stated == needed:
             bundle = Bundle.parse(text, tmp_path)
@@ -100,7 +110,7 @@ def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
                 RESAMPLED in tables,
             )
             continue
-        known = stated in (1, 2, 3)
+        known = stated in (1, 2, 3, 4)
         why = f"format {stated}, " + (f"and what it holds is of format {needed}" if known else "this program")
         with pytest.raises(BundleCorrupt, match=why):
             Bundle.parse(text, tmp_path)
@@ -109,7 +119,7 @@ def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
 @pytest.mark.parametrize("stated", ["3.0", "true", '"3"', "[3]"])
 def test_a_format_is_a_whole_number(tmp_path, stated):
     text = MANIFEST.replace("format = 1", f"format = {stated}") + LIT
-    with pytest.raises(BundleCorrupt, match="this program reads 1 to 3"):
+    with pytest.raises(BundleCorrupt, match="this program reads 1 to 4"):
         Bundle.parse(text.encode(), tmp_path)
 
 

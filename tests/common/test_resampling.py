@@ -31,6 +31,17 @@ def test_the_first_table_that_is_large_enough_says_it(quality, size, view):
     assert Resampling([SMALL, LARGE]).coded_view(quality, *size) == view
 
 
+def test_a_table_may_say_how_many_waves_a_frame_carries():
+    counted = SMALL | {"waves": [0, 0, 1, 2, 64, 11, 11, 11]}
+    resampling = Resampling([counted, LARGE])
+    assert resampling.coded_view(5, 128, 256) == CodedView(256, 512, 2, 11)
+    assert resampling.coded_view(0, 128, 256) == CodedView(128, 256, 0, 0)
+    assert resampling.coded_view(5, 375, 1242).waves is None, (
+        "the other table leaves it to the codec's quality"
+    )
+    assert resampling.most_waves == 64 and Resampling([LARGE]).most_waves == Resampling().most_waves == 0
+
+
 def test_a_frame_above_all_tables_is_coded_as_it_is():
     assert Resampling([SMALL]).coded_view(5, 375, 1242) == CodedView(375, 1242, 5)
 
@@ -78,6 +89,11 @@ def test_latents_cover_what_is_coded_padded_to_64(height: int, width: int, laten
         [SMALL | {"quality": [8] * 8}],
         [SMALL | {"quality": [-1] * 8}],
         [SMALL | {"quality": [True] * 8}],
+        [SMALL | {"waves": [1] * 7}],
+        [SMALL | {"waves": [65] * 8}],
+        [SMALL | {"waves": [-1] * 8}],
+        [SMALL | {"waves": [1.0] * 8}],
+        [SMALL | {"waves": 3}],
     ],
 )
 def test_tables_that_break_the_rules_are_refused(tables):
@@ -116,6 +132,12 @@ def test_a_bundle_says_it(tmp_path):
         ("[2, 2, 2, 2, 4, 4, 4, 4]", "[3]", "resampling: scale"),
         ("format = 2", "format = 1", "format 1, and what it holds is of format 2"),
         ("[[resampling]]", "[[resampled]]", "format 2, and what it holds is of format 1"),
+        (
+            "[files]",
+            "waves = [1, 1, 1, 1, 1, 1, 1, 1]\n\n[files]",
+            "format 2, and what it holds is of format 4",
+        ),
+        ("format = 2", "format = 5", "format 5, this program reads 1 to 4"),
     ],
 )
 def test_a_bundle_that_says_it_wrongly_is_corrupt(tmp_path, old, new, what):

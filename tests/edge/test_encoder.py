@@ -134,12 +134,16 @@ def test_the_waves_sent_are_those_of_the_frame_at_its_own_size(size):
     for quality in (1, 2):
         frame = encoder.encode(image, quality)
         told = frame.coded.symbols.illumination
-        assert told.waves == WAVES[: encoder.codec.illumination.count(frame.view.quality)]
+        assert told.waves == WAVES[: encoder.codec.illumination.count(frame.view.quality, frame.view.waves)]
         here = true[: len(told.waves)]
         assert (told.low <= here).all() and (here <= told.high).all()
         payload = Packet.parse(frame.packet, encoder.session(*size)).payload
         _, symbols = encoder.codec.decode(
-            payload, frame.view.quality, frame.view.latent_height, frame.view.latent_width
+            payload,
+            frame.view.quality,
+            frame.view.latent_height,
+            frame.view.latent_width,
+            frame.view.waves,
         )
         np.testing.assert_array_equal(symbols.illumination.levels, told.levels)
 

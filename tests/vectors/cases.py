@@ -27,6 +27,7 @@ RESAMPLING = [
     {"pixels": 16384, "scale": [2] * 8, "quality": [0, 1, 2, 3, 4, 5, 6, 7]},
     {"pixels": 16777216, "scale": [1, 1, 2, 2, 2, 2, 2, 2], "quality": [1, 3, 2, 3, 4, 5, 6, 7]},
 ]
+COUNTED = [{"pixels": 4096, "scale": [2] * 8, "quality": list(range(8)), "waves": [5, 4, 2, 3, 0, 1, 5, 5]}]
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,14 @@ def _refined(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
     return REFINED.encode(y, z, quality, x.astype(np.float32))
 
 
-def _lit(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
+def _lit(session: SessionFacts, quality: int, lcg: Lcg, ratio: int, waves: int | None = None) -> Any:
     """Return the LatentPayload of drawn latents and drawn waves, of a quality without luma coefficients."""
     assert LIT.illumination is not None
     latent = _payload(session, quality, lcg, 90)
     levels = np.array([lcg.geometric(ratio, 70000) for _ in LIT.illumination.waves])
     arrays = lit_arrays()
     light = (arrays["light_mean"] + (levels + 0.25) * arrays["light_step"]) / 4096
-    return LIT.encode(latent.y_hat, latent.symbols.z.astype(np.float32), quality, light=light)
+    return LIT.encode(latent.y_hat, latent.symbols.z.astype(np.float32), quality, light=light, waves=waves)
 
 
 def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
@@ -210,6 +211,12 @@ def good_cases() -> Iterator[Case]:
     ):
         latent = _payload(SessionFacts(BUNDLE, *coded), at, Lcg(seed), 110)
         yield _good(name, comment, session, quality, latent, resampling=RESAMPLING)
+    for name, comment, quality, waves, seed in (
+        ("counted-q3", "three waves, as the table says, where the quality has five", 3, 3, 66),
+        ("counted-none-q4", "none", 4, 0, 67),
+    ):
+        latent = _lit(tiny, quality, Lcg(seed), 120, waves)
+        yield _good(name, comment, tiny, quality, latent, resampling=COUNTED)
     optional = (Section(1, b""), Section(127, bytes(range(200))))
     yield _good(
         "sections-q2", "optional sections of unknown types", tiny, 2, zeros_at(tiny, 2), sections=optional

@@ -225,22 +225,23 @@ def shuffle(planes: Planes) -> Planes:
 
 def coded_view(
     quality: int, session: dict[str, Any], resampling: list[dict[str, Any]]
-) -> tuple[int, dict[str, int]]:
-    """Section 3.1: the codec's quality, and height and width of what is coded."""
+) -> tuple[int, dict[str, int], int | None]:
+    """Section 3.1: the codec's quality, height and width of what is coded, and the waves if a table says them."""
     size = {side: int(session[side]) for side in ("height", "width")}
     for table in resampling:
         if size["height"] * size["width"] <= table["pixels"]:
             halves = table["scale"][quality]
-            return table["quality"][quality], {side: (v * halves + 1) // 2 for side, v in size.items()}
-    return quality, size
+            coded = {side: (v * halves + 1) // 2 for side, v in size.items()}
+            return table["quality"][quality], coded, table["waves"][quality] if "waves" in table else None
+    return quality, size, None
 
 
 def read_payload(
-    payload: str, quality: int, session: dict[str, int], tables: dict[str, Any]
+    payload: str, quality: int, session: dict[str, int], tables: dict[str, Any], waves: int | None = None
 ) -> dict[str, list[int]]:
     """Section 5: z and y as flat lists; where there are a refinement and an illumination, those too."""
-    row, waves = -1, 0
-    if "light_count" in tables:
+    row = -1
+    if waves is None and "light_count" in tables:
         waves = tables["light_count"]["data"][quality]
     if "refine_step" in tables:
         row, quality = tables["refine_row"]["data"][quality], tables["refine_latents"]["data"][quality]
@@ -339,8 +340,8 @@ def read(data: bytes, meaning: dict[str, Any], tables: dict[str, Any]) -> dict[s
     if meaning["kind"] == "container":
         session, data = read_container(data, meaning["loaded_bundle"])
     packet = read_packet(data, session)
-    quality, size = coded_view(packet["quality"], session, meaning.get("resampling", []))
-    return {"session": session, **packet, **read_payload(packet["payload"], quality, size, tables)}
+    quality, size, waves = coded_view(packet["quality"], session, meaning.get("resampling", []))
+    return {"session": session, **packet, **read_payload(packet["payload"], quality, size, tables, waves)}
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _read(data: bytes, meaning: dict[str, Any]) -> dict[str, Any]:
         session = SessionFacts(bytes.fromhex(facts["bundle_id"]), facts["height"], facts["width"])
         packet = Packet.parse(data, session)
     codec, view = CODECS[_tables(meaning)], _view(packet, session, meaning)
-    _, symbols = codec.decode(packet.payload, view.quality, view.latent_height, view.latent_width)
+    _, symbols = codec.decode(packet.payload, view.quality, view.latent_height, view.latent_width, view.waves)
     refinement = symbols.refinement
     more: dict[str, Any] = {}
     if refinement is not None:

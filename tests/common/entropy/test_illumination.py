@@ -57,14 +57,14 @@ def latents(seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("quality", "count"), [(0, 0), (1, 2), (2, 5), (7, 5)])
 @pytest.mark.parametrize("spread", [0.3, 3.0, 9000.0])
 def test_both_ends_agree(arrays, codec, quality, count, spread):
-    assert codec.count(quality) == count
-    told = codec.quantise(drawn(arrays, spread), quality)
+    assert codec.count(quality) == codec.count(0, count) == count
+    told = codec.quantise(drawn(arrays, spread), count)
     assert told.levels.shape == told.low.shape == told.high.shape == (count,)
     assert told.waves == [tuple(one) for one in arrays["light_wave"][:count].tolist()]
     encoder = RangeEncoder()
     codec.encode(encoder, told.levels)
     decoder = RangeDecoder(encoder.finish())
-    got = codec.decode(decoder, quality)
+    got = codec.decode(decoder, count)
     decoder.finish()
     assert got.levels.dtype == np.int32 and got.waves == told.waves
     for name in ("levels", "low", "high"):
@@ -95,7 +95,7 @@ def test_the_length_is_the_entropy(spread):
     arrays = many()
     codec = IlluminationCodec(arrays, QUALITIES, "test")
     for seed in range(5):
-        levels = codec.quantise(drawn(arrays, spread, seed), 0).levels
+        levels = codec.quantise(drawn(arrays, spread, seed), 64).levels
         encoder = RangeEncoder()
         codec.encode(encoder, levels)
         ideal = codec.bits(levels) / 8
