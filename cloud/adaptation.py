@@ -14,21 +14,27 @@ from torch import Tensor
 
 from common.errors import UsageError
 
-UP, DOWN, DELTA = ".up", ".down", ".delta"
-"""Suffixes: two factors of what is added to a matrix (convolutions: outputs x all else), or all of it."""
+UP, DOWN, SCALE, DELTA = ".up", ".down", ".scale", ".delta"
+"""Suffixes. To a matrix (convolutions: outputs x all else) up · diag(scale) · down is added, of int8 (outputs, R),
+float32 (R,) and int8 (R, all else); to a vector its delta, float16."""
+_STEPS = 127
+_NOISE = 1e-4
+"""Of a matrix's largest singular value: below it a direction is what rounding made."""
 
 
-def factor(old: Mapping[str, Tensor], new: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
-    """Return what leads from weights to others, in factors of at most `rank` directions, float16.
+def factor(old: Mapping[str, Tensor], new: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
+    """Return what leads from weights to others in about `size` bytes.
 
-    Tensors that such factors do not make smaller are kept whole; those that did not change are left out.
+    Vectors come whole. Of the matrices those directions are kept that change most for their bytes, relative to how
+    large the matrix's weights are; what did not change is left out.
 
     Raises:
-        UsageError: a rank below 1, or the weights are those of another model.
+        UsageError: the vectors alone are larger, or the weights are those of another model.
     """
-    if rank < 1:
-        raise UsageError(f"rank {rank}: expected 1 or more")
     found: dict[str, Tensor] = {}
+    parts: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+    offered: list[tuple[float, str, int]] = []
+    left = size
     for name, before in old.items():
         after = new.get(name)
         if after is None or after.shape != before.shape:
@@ -36,14 +42,33 @@ def factor(old: Mapping[str, Tensor], new: Mapping[str, Tensor], rank: int) -> d
         delta = after.float() - before.float()
         if not bool(delta.any()):
             continue
-        matrix = delta.flatten(1) if delta.ndim > 1 else delta.reshape(-1, 1)
-        if rank * sum(matrix.shape) >= matrix.numel():
-            found[name + DELTA] = delta.half().contiguous()
+        if delta.ndim < 2:
+            found[name + DELTA] = delta.half()
+            left -= 2 * delta.numel()
             continue
-        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-        root = values[:rank].sqrt()
-        found[name + UP] = (left[:, :rank] * root).half().contiguous()
-        found[name + DOWN] = (root[:, None] * right[:rank]).half().contiguous()
+        matrix = delta.flatten(1)
+        cost = sum(matrix.shape) + 4
+        parts[name] = torch.linalg.svd(matrix, full_matrices=False)
+        values = parts[name][1]
+        values = values[values > _NOISE * values[0]]
+        relative = values.square() / before.float().square().mean().clamp_min(1e-12)
+        offered += [(value / cost, name, cost) for value in relative.tolist()]
+    if left < 0:
+        raise UsageError(f"{size} bytes are too few: vectors alone take {size - left}")
+    ranks = dict.fromkeys(parts, 0)
+    for _, name, cost in sorted(offered, key=lambda offer: -offer[0]):
+        if cost > left:
+            break
+        left -= cost
+        ranks[name] += 1  # singular values fall: a matrix's directions come in order
+    for name, rank in ranks.items():
+        if rank:
+            outputs, values, inputs = parts[name]
+            up, down = outputs[:, :rank], inputs[:rank]
+            heights, widths = up.abs().amax(0) / _STEPS, down.abs().amax(1) / _STEPS
+            found[name + UP] = (up / heights).round().to(torch.int8).contiguous()
+            found[name + DOWN] = (down / widths[:, None]).round().to(torch.int8).contiguous()
+            found[name + SCALE] = (values[:rank] * heights * widths).contiguous()
     return found
 
 
@@ -57,22 +82,26 @@ def adapted(weights: Mapping[str, Tensor], addition: Mapping[str, Tensor]) -> di
     for key, part in addition.items():
         name, _, kind = key.rpartition(".")
         before = weights.get(name)
-        if before is None or "." + kind not in (UP, DOWN, DELTA):
+        if before is None or "." + kind not in (UP, DOWN, SCALE, DELTA):
             raise ValueError(f"{key} adds to nothing")
-        if "." + kind == DOWN:
+        if "." + kind in (DOWN, SCALE):
             if name + UP not in addition:
                 raise ValueError(f"{key} without {name + UP}")
             continue
-        added = part.float()
-        if "." + kind == UP:
-            down = addition.get(name + DOWN)
-            if down is None or part.ndim != 2 or down.ndim != 2 or part.shape[1] != down.shape[0]:
-                raise ValueError(f"{key} and {name + DOWN} do not fit each other")
-            added = added @ down.float()
-            if added.numel() != before.numel() or len(added) != len(before):
-                raise ValueError(f"{key} does not fit {name}")
+        added = part.float() if "." + kind == DELTA else _product(name, part, addition)
+        if added.numel() == before.numel() and added.shape[:1] == before.shape[:1]:
             added = added.view(before.shape)
         if added.shape != before.shape or not bool(added.isfinite().all()):
             raise ValueError(f"{key} does not fit {name}, or is not finite")
         result[name] = result[name] + added
     return result
+
+
+def _product(name: str, up: Tensor, addition: Mapping[str, Tensor]) -> Tensor:
+    """Return the product of a matrix's factors."""
+    down, scale = addition.get(name + DOWN), addition.get(name + SCALE)
+    if down is None or scale is None:
+        raise ValueError(f"{name + UP} without {name + DOWN} or {name + SCALE}")
+    if up.ndim != 2 or down.ndim != 2 or scale.ndim != 1 or not up.shape[1] == len(down) == len(scale):
+        raise ValueError(f"{name + UP}, {name + DOWN} and {name + SCALE} do not fit each other")
+    return (up.float() * scale.float()) @ down.float()

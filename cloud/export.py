@@ -35,6 +35,7 @@ Y_MAX = 60
 SKIP_INDEX = 4
 PAD_MULTIPLE = 64
 ENCODER, HYPER = "encoder.onnx", "hyper.onnx"
+_MOST_MEGABYTES = 1000
 _EDGE_ONLY = ("hyperprior.", "masked_object.")  # integers and training's helper: no weights of the decoder
 
 
@@ -285,14 +286,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     p.add_argument(
         "--doubled",
-        type=int,
-        metavar="RANK",
+        type=float,
+        metavar="MB",
         help="with --decoder-of: keep its decoder too, and use the checkpoint's for frames coded at double size only, "
-        "as an addition of this rank",
+        "as an addition of so many megabytes",
     )
     args = p.parse_args(argv)
     if args.decoder_of is None and (args.share != 1.0 or args.doubled is not None):
         raise UsageError("--share and --doubled go with --decoder-of")
+    if args.doubled is not None and not 0 < args.doubled <= _MOST_MEGABYTES:
+        raise UsageError(f"--doubled {args.doubled}: expected megabytes, above 0, up to {_MOST_MEGABYTES}")
     if args.decoder_of is not None and args.tables is not None:
         raise UsageError("--tables does not go with --decoder-of, whose tables are taken over")
     source = None if args.decoder_of is None else Bundle.load(args.decoder_of)
@@ -300,7 +303,8 @@ def main(argv: list[str] | None = None) -> int:
     if source is not None:
         weights, training = model.state_dict(), _training(facts, args.note)
         if args.doubled is not None:
-            _tell(add_doubled(source, args.folder, weights, training, args.doubled, args.share))
+            size = round(args.doubled * 1e6)
+            _tell(add_doubled(source, args.folder, weights, training, size, args.share))
             return 0
         _tell(replace_decoder(source, args.folder, weights, model.config, training, args.share, args.name))
         return 0

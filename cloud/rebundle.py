@@ -28,6 +28,9 @@ from common.resampling import RESAMPLING, WAVES
 
 _ENCODER = "analysis."
 """The weights that the edge has too, as ONNX."""
+_ALIKE = (_ENCODER, "denoiser.unet.")
+"""The weights that both decoders share: what the second painter had learnt for itself was worth nothing
+(docs/decisions/0025)."""
 _SECOND = "doubled"
 """The manifest's table of facts about the addition for double size."""
 
@@ -155,7 +158,7 @@ def add_doubled(
     folder: Path,
     weights: Mapping[str, Tensor],
     facts: dict[str, Any],
-    rank: int,
+    size: int,
     share: float = 1.0,
 ) -> Bundle:
     """Write `bundle` with other weights for frames coded at double size into `folder` and return it opened.
@@ -165,24 +168,24 @@ def add_doubled(
         folder: not the bundle's own; replaced if it exists.
         weights: of a `Codec` that was trained with the bundle's encoder left alone (`decoder_only`).
         facts: how it came about, for the manifest.
-        rank: directions kept of what changed in each matrix (cloud.adaptation).
+        size: bytes to keep of what changed (cloud.adaptation).
         share: how far to go from the bundle's weights to these, 0 to 1.
 
     Raises:
-        UsageError: `folder` is the bundle's own, the share or rank is none, or the weights belong to another encoder.
+        UsageError: `folder` is the bundle's own, the share is none, the size too small, or the weights are of another
+            encoder.
         BundleCorrupt: the bundle is damaged.
     """
     _apart(bundle, folder, "is to get a second decoder")
     if not 0 < share <= 1:
         raise UsageError(f"share {share}: expected a number above 0, up to 1")
     old, new = _mixed(bundle, weights, share)
-    decoding = [key for key in old if not key.startswith(_ENCODER)]
-    addition = factor({key: old[key] for key in decoding}, new, rank)
+    addition = factor({key: old[key] for key in old if not key.startswith(_ALIKE)}, new, size)
     kept = [name for name in bundle.manifest["files"] if name != DOUBLED]
     _copy(bundle, folder, kept)
     save_file(addition, folder / DOUBLED)
     (folder / DOUBLED).chmod(0o644)
-    tables = _tables(bundle) | {_SECOND: facts | {"rank": rank, "share": share}}
+    tables = _tables(bundle) | {_SECOND: facts | {"share": share}}
     (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, DOUBLED], folder))
     return Bundle.load(folder)
 

@@ -67,6 +67,8 @@ def test_a_share_lies_between(bundle, tmp_path):
     assert new.name == "half" and got["analysis.head.weight"].equal(old["analysis.head.weight"])
 
 
+SIZE = 200_000
+"""Bytes of an addition: its weights differ from the old ones by a constant, which is one direction a matrix."""
 SIZES = [{"pixels": 16384, "scale": [4] * 8, "quality": list(range(8))}]
 
 
@@ -136,8 +138,8 @@ def test_the_command_checks_its_options_before_it_reads(tmp_path):
 
 
 def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
-    new = add_doubled(bundle, tmp_path / "new", trained(bundle), {"steps": 7}, rank=2, share=0.5)
-    assert new.id != bundle.id and new.manifest["doubled"] == {"steps": 7, "rank": 2, "share": 0.5}
+    new = add_doubled(bundle, tmp_path / "new", trained(bundle), {"steps": 7}, size=SIZE, share=0.5)
+    assert new.id != bundle.id and new.manifest["doubled"] == {"steps": 7, "share": 0.5}
     for name in bundle.manifest["files"]:
         assert new.file(name).read_bytes() == bundle.file(name).read_bytes()
     assert set(new.manifest["files"]) - set(bundle.manifest["files"]) == {"doubled.safetensors"}
@@ -151,7 +153,7 @@ def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
         "plain": new,
         "double": with_sizes(bundle, tmp_path / "source"),
     }
-    sized["both"] = add_doubled(sized["double"], tmp_path / "both", trained(bundle), {}, rank=2)
+    sized["both"] = add_doubled(sized["double"], tmp_path / "both", trained(bundle), {}, size=SIZE)
     shown = {}
     for key, one in (sized | {"old": bundle}).items():
         packet = Encoder(one, threads=1).encode(image, 3).packet
@@ -161,10 +163,10 @@ def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
 
 
 def test_a_second_decoder_is_kept_by_all_that_keeps_the_first(bundle, tmp_path):
-    second = add_doubled(bundle, tmp_path / "a", trained(bundle), {"steps": 7}, rank=2)
+    second = add_doubled(bundle, tmp_path / "a", trained(bundle), {"steps": 7}, size=SIZE)
     lit = add_illumination(second, tmp_path / "b", light([(0, 0, 0)]), {})
     refined = add_refinement(lit, tmp_path / "c", refinement(), Refiner().state_dict(), {})
-    again = add_doubled(refined, tmp_path / "d", trained(bundle), {"steps": 8}, rank=1)
+    again = add_doubled(refined, tmp_path / "d", trained(bundle), {"steps": 8}, size=SIZE)
     for one in (lit, refined):
         assert one.manifest["doubled"]["steps"] == 7
         assert one.file("doubled.safetensors").read_bytes() == second.file("doubled.safetensors").read_bytes()
@@ -179,20 +181,20 @@ def test_a_second_decoder_is_kept_by_all_that_keeps_the_first(bundle, tmp_path):
 
 def test_a_second_decoder_that_makes_no_sense_is_refused(bundle, tmp_path):
     for arguments, why in (
-        ({"rank": 0}, "rank 0"),
-        ({"rank": 2, "share": 0.0}, "share 0"),
+        ({"size": 9}, "9 bytes are too few"),
+        ({"share": 0.0}, "share 0"),
         (
-            {"rank": 2, "weights": trained(bundle) | {"analysis.head.weight": torch.ones(4, 128, 1, 1)}},
+            {"weights": trained(bundle) | {"analysis.head.weight": torch.ones(4, 128, 1, 1)}},
             "encoder",
         ),
-        ({"rank": 2, "weights": {}}, "different models"),
+        ({"weights": {}}, "different models"),
     ):
-        arguments = {"weights": trained(bundle)} | arguments
+        arguments = {"weights": trained(bundle), "size": SIZE} | arguments
         with pytest.raises(UsageError, match=why):
             add_doubled(bundle, tmp_path / "new", facts={}, **arguments)
         assert not (tmp_path / "new").exists()
     with pytest.raises(UsageError, match="another folder"):
-        add_doubled(bundle, bundle.path, trained(bundle), {}, rank=2)
+        add_doubled(bundle, bundle.path, trained(bundle), {}, size=SIZE)
 
 
 def test_an_illumination_changes_the_tables_and_nothing_else(bundle, tmp_path):
