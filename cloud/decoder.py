@@ -39,8 +39,9 @@ LEAST_TRUST = 0.25
 place, and what little is taken from it only does harm (docs/decisions/0011). The right view, or one that is stale or
 coded badly, is above 0.5."""
 LEAST_TRUST_DOUBLED = 0.35
-"""The same for frames coded at double size: wrong views of real roads get up to 0.31, a right one two frames old in a
-turn 0.44 (docs/decisions/0023)."""
+"""The same for frames coded at double size: from quality 5 on wrong views of real roads get up to 0.29, the right one
+0.72 or more (docs/decisions/0025), and one two frames old in a turn had 0.44 (docs/decisions/0023). At quality 4 a
+wrong view gets up to 0.45 and may be let in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ class Decoder:
         self.codec = LatentCodec.of(bundle)
         self.model = load_codec(bundle, self.device)
         self.config = self.model.config
-        self.doubled = load_doubled(bundle, self.model)
+        self.doubled = load_doubled(bundle, self.model)  # for frames coded at double size
         self.refiner: Refiner | None = None
         if self.codec.refinement is not None:
             self.refiner = load_refiner(bundle, self.device)

@@ -51,15 +51,17 @@ def test_the_config_for_a_gpu_trains_the_same_model_with_its_refiner():
     assert large.refiner_width and large.weight_critic and len(large.quality_weights) == 8
 
 
-def test_the_config_for_the_decoder_alone_rounds_as_the_shipped_bundle_does():
+@pytest.mark.parametrize("name", ["decoder.toml", "doubled.toml"])
+def test_the_configs_for_the_decoder_alone_round_as_the_shipped_bundle_does(name):
     folder = Path(cloud.training.__file__).parent / "configs"
-    small, alone = (load_config(folder / name) for name in ("compact.toml", "decoder.toml"))
+    small, alone = (load_config(folder / each) for each in ("compact.toml", name))
     assert alone.decoder_only and alone.model == small.model
     assert alone.leave_out == small.leave_out
     bundle = Bundle.load()
     percent = load_file(bundle.file("entropy.safetensors"))["round_at"]
     assert [round(r * 100) for r in alone.rounding] == percent.tolist()
     assert set(alone.ways) <= set(bundle.manifest["refinement"]["shares"])
+    assert all(shape.enlarged == 2 for shape in alone.crops) == (name == "doubled.toml")
 
 
 def test_a_missing_or_broken_file_is_one_error(tmp_path):
