@@ -187,7 +187,10 @@ def parser() -> argparse.ArgumentParser:
         "--price", type=float, default=0.0008, help="dB of PSNR that a bit must gain (default: %(default)s)"
     )
     p.add_argument(
-        "--counts", metavar="N,...", help="for each quality, how many waves at most (default: all)"
+        "--counts",
+        metavar="N,...",
+        help="for each of the codec's qualities, how many waves at most, where the bundle's resampling tables do not "
+        "say it (default: all)",
     )
     p.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     return p

@@ -137,11 +137,12 @@ def test_writing_gives_the_same_bytes(name: str):
     container = Container.parse(data) if meaning["kind"] == "container" else Container(session, data)
     packet = container.parse_packet()
     z = np.array(meaning["z"], np.int32).reshape(meaning["z_shape"])
-    codec, quality = CODECS[_tables(meaning)], _view(packet, session, meaning).quality
+    codec, view = CODECS[_tables(meaning)], _view(packet, session, meaning)
+    quality = view.quality
     mean_q, _ = codec.hyper.run(z, codec.latent_quality(quality))
     y = np.array(meaning["y"], np.float32).reshape(meaning["y_shape"]) + mean_q.astype(np.float32) / 16
     coefficients, light = _coefficients(codec, y, meaning), _light(codec, meaning)
-    payload = codec.encode(y, z.astype(np.float32), quality, coefficients, light).payload
+    payload = codec.encode(y, z.astype(np.float32), quality, coefficients, light, view.waves).payload
     again = Packet(packet.quality, payload, packet.flags, packet.sections).serialize(session)
     assert again == container.packet
     if meaning["kind"] == "container":

@@ -55,7 +55,7 @@ def test_the_bundle_gives_a_prior_that_depends_on_the_side_view_and_not_on_the_m
     handle = decoder.model.geometry.register_forward_hook(
         lambda _m, _i, out: caught.append(out.levels[0].clone())
     )
-    packet = encoder.encode(frames[0].main, 4).packet  # the highest that is coded at its own size
+    packet = encoder.encode(frames[0].main, 3).packet  # the highest that is coded at its own size
     decoder.decode(DecodeRequest(packet=packet, height=128, width=256, side=frames[0].side))
     handle.remove()
     told = at_full_resolution(caught[0][0, 0].numpy(), 128, 256)

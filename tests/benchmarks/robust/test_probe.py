@@ -17,13 +17,14 @@ def test_requests_carry_what_was_asked(probe, decoder):
     assert decoder.requests[-1].side is None and decoder.requests[-1].steps is None
 
 
-def test_the_threshold_is_set_for_one_call(probe, decoder):
-    packet = probe.packet(MAIN, 3)
+@pytest.mark.parametrize("quality", [3, 6], ids=["own size", "double size"])
+def test_the_threshold_is_set_for_one_call(probe, decoder, quality):
+    packet = probe.packet(MAIN, quality)
     before = decoder.config
     for threshold, least in ((0.6, 0.6), (0.0, 0.0)):
         mask = probe.decode(packet, (128, 256), SIDE, threshold=threshold).mask
         assert mask[mask > 0].min() >= least
-        assert decoder.config is before and decoder.model.config is before
+        assert decoder.config is decoder.model.config is decoder.doubled.config is before
     assert (mask > 0).sum() > 250 * 128
     mask = probe.decode(packet, (128, 256), SIDE).mask
     assert 0.2 <= mask[mask > 0].min() < 0.3

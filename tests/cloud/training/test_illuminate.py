@@ -115,11 +115,11 @@ def test_arrays_are_the_specifications_and_counts_are_capped():
     assert codec.waves == [one.wave for one in chosen]
     for example in planted({WHOLE: 0.1}, pictures=3):
         true = np.array([example.true[CANDIDATES.index(wave)] for wave in codec.waves])
-        told = codec.quantise(true, 7)
+        told = codec.quantise(true, 3)
         assert (told.low <= true).all() and (true <= told.high).all()
         encoder = RangeEncoder()
         codec.encode(encoder, told.levels)
-        np.testing.assert_array_equal(codec.decode(RangeDecoder(encoder.finish()), 7).levels, told.levels)
+        np.testing.assert_array_equal(codec.decode(RangeDecoder(encoder.finish()), 3).levels, told.levels)
 
 
 def test_a_wave_that_never_varies_has_a_table_too():
@@ -165,12 +165,18 @@ def made(tmp_path_factory):
 
 def test_the_bundle_says_what_it_is(made):
     plain, (_, bundle) = Bundle.load(), made
-    assert bundle.manifest["format"] == 3 and bundle.name == plain.name and bundle.id != plain.id
+    assert bundle.manifest["format"] == 4 and bundle.name == plain.name and bundle.id != plain.id
     assert bundle.manifest["illumination"] == {"pairs": 3, "quality": 4, "price": 0.02}
     text = (bundle.path / "manifest.toml").read_text()
-    assert text.startswith("format = 3\n") and "\n[illumination]\n" in text
-    for table in ("codec", "model", "training", "refinement", "resampling"):
+    assert text.startswith("format = 4\n") and "\n[illumination]\n" in text
+    for table in ("codec", "model", "training", "refinement", "doubled"):
         assert bundle.manifest[table] == plain.manifest[table]
+    most = len(Encoder(bundle, threads=1).codec.illumination.waves)
+    for table, before in zip(bundle.manifest["resampling"], plain.manifest["resampling"], strict=True):
+        told = {
+            key: [min(n, most) for n in value] if key == "waves" else value for key, value in before.items()
+        }
+        assert table == told
     for name in plain.manifest["files"]:
         same = bundle.file(name).read_bytes() == plain.file(name).read_bytes()
         assert same == (name != "entropy.safetensors")
@@ -183,7 +189,7 @@ def test_both_sides_use_it_and_the_light_is_the_main_views(made):
         encoder, decoder = Encoder(made[1], threads=1), Decoder(made[1], "cpu")
         if not lit:
             encoder.codec.illumination = decoder.codec.illumination = None
-        packet = encoder.encode(street.main, 4).packet
+        packet = encoder.encode(street.main, 5).packet  # which carries all that there are
         image = decoder.decode(DecodeRequest(packet, 70, 150, side)).image
         sizes.append(len(packet))
         errors.append(np.square(image.astype(float) - street.main).mean())
