@@ -29,7 +29,7 @@ def factor(old: Mapping[str, Tensor], new: Mapping[str, Tensor], size: int) -> d
     large the matrix's weights are; what did not change is left out.
 
     Raises:
-        UsageError: the vectors alone are larger, or the weights are those of another model.
+        UsageError: the vectors alone are larger, or the weights are those of another model or not finite.
     """
     found: dict[str, Tensor] = {}
     parts: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
@@ -40,6 +40,8 @@ def factor(old: Mapping[str, Tensor], new: Mapping[str, Tensor], size: int) -> d
         if after is None or after.shape != before.shape:
             raise UsageError(f"the weights are those of different models: see {name}")
         delta = after.float() - before.float()
+        if not bool(delta.isfinite().all()):
+            raise UsageError(f"the new weights are not finite: see {name}")
         if not bool(delta.any()):
             continue
         if delta.ndim < 2:
@@ -88,20 +90,20 @@ def adapted(weights: Mapping[str, Tensor], addition: Mapping[str, Tensor]) -> di
             if name + UP not in addition:
                 raise ValueError(f"{key} without {name + UP}")
             continue
-        added = part.float() if "." + kind == DELTA else _product(name, part, addition)
-        if added.numel() == before.numel() and added.shape[:1] == before.shape[:1]:
-            added = added.view(before.shape)
+        added = part.float() if "." + kind == DELTA else _product(name, part, addition, before.shape)
         if added.shape != before.shape or not bool(added.isfinite().all()):
             raise ValueError(f"{key} does not fit {name}, or is not finite")
         result[name] = result[name] + added
     return result
 
 
-def _product(name: str, up: Tensor, addition: Mapping[str, Tensor]) -> Tensor:
-    """Return the product of a matrix's factors."""
+def _product(name: str, up: Tensor, addition: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
+    """Return the product of a matrix's factors, in the shape of its weights if it is theirs."""
     down, scale = addition.get(name + DOWN), addition.get(name + SCALE)
     if down is None or scale is None:
         raise ValueError(f"{name + UP} without {name + DOWN} or {name + SCALE}")
     if up.ndim != 2 or down.ndim != 2 or scale.ndim != 1 or not up.shape[1] == len(down) == len(scale):
         raise ValueError(f"{name + UP}, {name + DOWN} and {name + SCALE} do not fit each other")
-    return (up.float() * scale.float()) @ down.float()
+    product = (up.float() * scale.float()) @ down.float()
+    ours = len(shape) > 1 and product.shape == (shape[0], shape[1:].numel())
+    return product.view(shape) if ours else product

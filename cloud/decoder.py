@@ -40,7 +40,7 @@ place, and what little is taken from it only does harm (docs/decisions/0011). Th
 coded badly, is above 0.5."""
 LEAST_TRUST_DOUBLED = 0.35
 """The same for frames coded at double size: from quality 5 on wrong views of real roads get up to 0.29, the right one
-0.72 or more (docs/decisions/0025), and one two frames old in a turn had 0.44 (docs/decisions/0023). At quality 4 a
+0.70 or more (docs/decisions/0025), and one two frames old in a turn had 0.44 (docs/decisions/0023). At quality 4 a
 wrong view gets up to 0.45 and may be let in."""
 
 

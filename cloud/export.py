@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
-from cloud.networks import DECODER
+from cloud.networks import DECODER, DOUBLED
 from cloud.rebundle import add_doubled, add_refinement, manifest_text, replace_decoder, take_illumination
 from common.bundle import ENTROPY, MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
@@ -307,6 +307,8 @@ def main(argv: list[str] | None = None) -> int:
             _tell(add_doubled(source, args.folder, weights, training, size, args.share))
             return 0
         _tell(replace_decoder(source, args.folder, weights, model.config, training, args.share, args.name))
+        if DOUBLED in source.manifest["files"]:
+            print(f"{DOUBLED} is left out, for it adds to the old weights: --doubled makes another")
         return 0
     refiner = load_refiner(args.checkpoint)
     tables = _tables(args.tables) if refiner else None  # before anything is written

@@ -120,8 +120,6 @@ def replace_decoder(
         BundleCorrupt: the bundle is damaged.
     """
     _apart(bundle, folder, "has its decoder replaced")
-    if not 0 < share <= 1:
-        raise UsageError(f"share {share}: expected a number above 0, up to 1")
     new = {key: value.half().contiguous() for key, value in _mixed(bundle, weights, share)[1].items()}
     kept = [name for name in bundle.manifest["files"] if name != DOUBLED]
     _copy(bundle, folder, kept)
@@ -136,7 +134,9 @@ def replace_decoder(
 def _mixed(
     bundle: Bundle, weights: Mapping[str, Tensor], share: float
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return a bundle's weights and those a share of the way to others, float32."""
+    """Return a bundle's weights, and those a share of the way to others, float32."""
+    if not 0 < share <= 1:
+        raise UsageError(f"share {share}: expected a number above 0, up to 1")
     path = bundle.file(DECODER)
     try:
         old = load_file(path)
@@ -177,8 +177,6 @@ def add_doubled(
         BundleCorrupt: the bundle is damaged.
     """
     _apart(bundle, folder, "is to get a second decoder")
-    if not 0 < share <= 1:
-        raise UsageError(f"share {share}: expected a number above 0, up to 1")
     old, new = _mixed(bundle, weights, share)
     addition = factor({key: old[key] for key in old if not key.startswith(_ALIKE)}, new, size)
     kept = [name for name in bundle.manifest["files"] if name != DOUBLED]

@@ -82,6 +82,8 @@ def test_nothing_in_common_is_refused():
     for new in ({}, {**old, "gain": torch.zeros(9)}):
         with pytest.raises(UsageError, match="different models"):
             factor(old, new, 1000)
+    with pytest.raises(UsageError, match=r"not finite: see conv\.weight"):
+        factor(old, old | {"conv.weight": torch.full((24, 16, 3, 3), torch.nan)}, 1000)
     with pytest.raises(UsageError, match="17 bytes are too few: vectors alone take 18"):
         factor(old, weights(1), 17)
     assert factor(old, old, 0) == {}

@@ -197,6 +197,27 @@ def test_a_second_decoder_that_makes_no_sense_is_refused(bundle, tmp_path):
         add_doubled(bundle, bundle.path, trained(bundle), {}, size=SIZE)
 
 
+def test_the_command_puts_a_second_decoder_beside_the_first_and_says_when_one_goes(
+    bundle, tmp_path, monkeypatch, capsys
+):
+    checkpoint = Codec(CONFIG)
+    checkpoint.load_state_dict(trained(bundle), strict=False)
+    monkeypatch.setattr("cloud.export.load_model", lambda path: (checkpoint, {"step": 3, "seconds": 90.0}))
+    doubled, replaced = tmp_path / "doubled", tmp_path / "replaced"
+    asked = ["run.safetensors", str(doubled), "--decoder-of", str(bundle.path), "--share", "0.5"]
+    for megabytes in ("0", "-1", "nan", "1e9"):
+        with pytest.raises(UsageError, match="--doubled"):
+            main([*asked, "--doubled", megabytes])
+    assert main([*asked, "--doubled", "0.2", "--note", "tried"]) == 0
+    made = Bundle.load(doubled)
+    facts = {"steps": 3, "minutes": 1.5, "note": "tried", "share": 0.5}
+    assert made.manifest["doubled"] == facts and "left out" not in capsys.readouterr().out
+    assert made.file("doubled.safetensors").stat().st_size < 250_000
+    assert main(["run.safetensors", str(replaced), "--decoder-of", str(doubled)]) == 0
+    assert "doubled.safetensors is left out" in capsys.readouterr().out
+    assert "doubled.safetensors" not in Bundle.load(replaced).manifest["files"]
+
+
 def test_an_illumination_changes_the_tables_and_nothing_else(bundle, tmp_path):
     resampled = with_sizes(bundle, tmp_path / "source")
     lit = add_illumination(resampled, tmp_path / "lit", light([(0, 0, 0), (2, 0, 1)]), {"pairs": 9})
