@@ -1,4 +1,4 @@
-"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, refine, illuminate, export."""
+"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, refine, illuminate, contexts, export."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ also:
   mdic-cloud train ...       train a model (its own options: mdic-cloud train --help)
   mdic-cloud refine ...      fit a refinement to a bundle (mdic-cloud refine --help)
   mdic-cloud illuminate ...  fit an illumination to a bundle (mdic-cloud illuminate --help)
+  mdic-cloud contexts ...    fit context tables to a bundle (mdic-cloud contexts --help)
   mdic-cloud export ...      make a bundle of a trained model (mdic-cloud export --help)
 
 exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x network (42 port in use);
@@ -23,7 +24,7 @@ exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x networ
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of everything but train, refine, illuminate and export."""
+    """Return the parser of everything but train, refine, illuminate, contexts and export."""
     top = argparse.ArgumentParser(
         prog="mdic-cloud",
         description="The cloud side of MDIC-Stream: receive, decode and keep main views.",
@@ -57,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from cloud.commands import illuminate
 
         return illuminate.run(arguments[1:])
+    if arguments[:1] == ["contexts"]:
+        from cloud.commands import contexts
+
+        return contexts.run(arguments[1:])
     if arguments[:1] == ["export"]:
         from cloud.commands import export
 

@@ -194,7 +194,7 @@ class Decoder:
         parsed = Packet.parse(packet, SessionFacts(self.bundle.id, height, width))
         view = self.bundle.coded_view(parsed.quality, height, width)
         y_hat, symbols = self.codec.decode(
-            parsed.payload, view.quality, view.latent_height, view.latent_width, view.waves
+            parsed.payload, view.quality, view.latent_height, view.latent_width, view.waves, view.contexts
         )
         latents = self.codec.latent_quality(view.quality)
         return Coded(y_hat, parsed.quality, latents, symbols.refinement, view, symbols.illumination)

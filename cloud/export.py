@@ -26,7 +26,7 @@ from cloud.rebundle import add_doubled, add_refinement, manifest_text, replace_d
 from common.bundle import ENTROPY, MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
-from common.resampling import RESAMPLING
+from common.resampling import CONTEXTS, RESAMPLING
 from common.telemetry.dictionary import DICTIONARY_FILE, SHIPPED
 
 Z_MAX = 20
@@ -230,7 +230,12 @@ def _tables(
         raise UsageError(f"bundle {source.name} has no refinement: give --tables one that has")
     facts = source.manifest.get("refinement", {})
     facts = {key: value for key, value in facts.items() if key in ("plan", "shares")}
-    return arrays, facts, source.manifest.get(RESAMPLING, [])
+    # Context tables are counted on another encoder's latents: `mdic-cloud contexts` fits new ones.
+    sizes = [
+        {key: value for key, value in table.items() if key != CONTEXTS}
+        for table in source.manifest.get(RESAMPLING, [])
+    ]
+    return arrays, facts, sizes
 
 
 def _with_tables(

@@ -1,4 +1,4 @@
-"""Make a bundle of another one: with a refinement, an illumination, its decoder trained further, or a second one."""
+"""Make a bundle of another one: with a refinement, an illumination, context tables, or its decoder trained further."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from cloud.adaptation import factor
 from cloud.models.codec import ModelConfig
 from cloud.networks import DECODER, DOUBLED, REFINER
 from common.bundle import ENTROPY, ILLUMINATION, MANIFEST, Bundle, hash_file, stated_format
+from common.entropy.contexts import Y_FREQ, Z_FREQ
 from common.entropy.illumination import IlluminationCodec
 from common.entropy.latents import LatentCodec
 from common.errors import BundleCorrupt, UsageError
@@ -31,6 +32,8 @@ _ENCODER = "analysis."
 _ALIKE = (_ENCODER, "denoiser.unet.")
 """The weights that both decoders share: what the second painter had learnt for itself was worth nothing
 (docs/decisions/0025)."""
+_COUNTED = "contexts"
+"""The manifest's table of facts about context tables."""
 _SECOND = "doubled"
 """The manifest's table of facts about the addition for double size."""
 
@@ -78,7 +81,7 @@ def add_refinement(
     save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
     for file in folder.iterdir():
         file.chmod(0o644)
-    first = ("codec", "model", "training", _SECOND)
+    first = ("codec", "model", "training", _SECOND, _COUNTED)
     tables: dict[str, Any] = {key: bundle.manifest[key] for key in first if key in bundle.manifest}
     tables["refinement"] = facts
     sizes = bundle.manifest.get(RESAMPLING, []) if resampling is None else resampling
@@ -217,6 +220,39 @@ def add_illumination(
             table[WAVES] = [min(count, most) for count in table[WAVES]]
     (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, kept, folder))
     return Bundle.load(folder)
+
+
+def add_contexts(
+    bundle: Bundle,
+    folder: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    resampling: list[dict[str, Any]],
+    facts: dict[str, Any],
+) -> Bundle:
+    """Write `bundle` with context tables into `folder` (replaced if it exists) and return it opened.
+
+    Args:
+        bundle: all else of it is taken over.
+        folder: not the bundle's own.
+        arrays: the tables (proto/BITSTREAM.md, section 5.3).
+        resampling: the bundle's tables of sizes, with `contexts`.
+        facts: how they came about, for the manifest.
+
+    Raises:
+        UsageError: `folder` is the bundle's own.
+        BundleCorrupt: the bundle is damaged, or the arrays break their rules.
+    """
+    _apart(bundle, folder, "is to get context tables")
+    kept = list(bundle.manifest["files"])
+    _copy(bundle, folder, kept)
+    old = {k: v for k, v in load_arrays(folder / ENTROPY).items() if k not in (Y_FREQ, Z_FREQ)}
+    save_arrays({**old, **arrays}, folder / ENTROPY)
+    (folder / ENTROPY).chmod(0o644)
+    tables = _tables(bundle) | {RESAMPLING: resampling, _COUNTED: facts}
+    (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, kept, folder))
+    made = Bundle.load(folder)
+    LatentCodec.of(made)
+    return made
 
 
 def take_illumination(bundle: Bundle, source: Bundle) -> Bundle:

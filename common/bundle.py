@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BundleCorrupt, BundleNotFound
-from common.resampling import RESAMPLING, WAVES, CodedView, Resampling
+from common.resampling import CONTEXTS, RESAMPLING, WAVES, CodedView, Resampling
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,9 +31,10 @@ else:
 
 DEFAULT_BUNDLE = "compact"
 MANIFEST, ENTROPY = "manifest.toml", "entropy.safetensors"
-FORMAT, RESAMPLED, ILLUMINATED, COUNTED = 1, 2, 3, 4
-"""What a manifest may state: with `waves` in its `[[resampling]]` a bundle is of format 4, else with `[illumination]`
-of format 3, else with `[[resampling]]` of format 2, since a reader must not overlook them."""
+FORMAT, RESAMPLED, ILLUMINATED, COUNTED, IN_CONTEXT = 1, 2, 3, 4, 5
+"""What a manifest may state: with `contexts` in its `[[resampling]]` a bundle is of format 5, else with `waves` there
+of format 4, else with `[illumination]` of format 3, else with `[[resampling]]` of format 2, since a reader must not
+overlook them."""
 ILLUMINATION = "illumination"
 _MAX_MANIFEST_BYTES = 64 << 10
 _MAX_LINE_DOTS = 32
@@ -105,10 +106,10 @@ class Bundle:
         file = folder / MANIFEST
         manifest = _toml(data, file)
         stated = manifest.get("format")
-        if type(stated) is not int or not FORMAT <= stated <= COUNTED:
+        if type(stated) is not int or not FORMAT <= stated <= IN_CONTEXT:
             # Never the value itself: a number of a hundred thousand digits cannot even be printed.
             shown = stated if type(stated) is int and abs(stated) < 1 << 32 else type(stated).__name__
-            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT} to {COUNTED}")
+            raise BundleCorrupt(file, f"format {shown}, this program reads {FORMAT} to {IN_CONTEXT}")
         if stated != stated_format(manifest):
             raise BundleCorrupt(
                 file, f"format {stated}, and what it holds is of format {stated_format(manifest)}"
@@ -150,8 +151,9 @@ class Bundle:
 def stated_format(tables: Mapping[str, Any]) -> int:
     """Return the format that a manifest with these tables states."""
     sizes = tables.get(RESAMPLING)
-    if isinstance(sizes, list) and any(isinstance(table, dict) and WAVES in table for table in sizes):
-        return COUNTED
+    for key, stated in ((CONTEXTS, IN_CONTEXT), (WAVES, COUNTED)):
+        if isinstance(sizes, list) and any(isinstance(table, dict) and key in table for table in sizes):
+            return stated
     if ILLUMINATION in tables:
         return ILLUMINATED
     return RESAMPLED if sizes else FORMAT

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from common.bitstream.limits import MAX_SIDE, MIN_SIDE
 from common.illumination import MOST_WAVES
 
-RESAMPLING, WAVES = "resampling", "waves"
-"""The manifest's list of tables, and what a table of a bundle with an illumination may have beside sizes."""
+RESAMPLING, WAVES, CONTEXTS = "resampling", "waves", "contexts"
+"""The manifest's list of tables, and what a table may have beside sizes if the bundle has what they tell of."""
 HALF, SAME, DOUBLE = 1, 2, 4
 """Scales in the manifest, in halves of the frame's size."""
+MOST_SETS = 64
 _MAX_TABLES = 8
 _PAD_MULTIPLE, _LATENT_STRIDE = 64, 16
 _MOST_DOUBLED = MAX_SIDE // 2 * MIN_SIDE
@@ -36,12 +37,14 @@ class CodedView:
     """What is coded of a frame: a picture of `height` x `width` pixels, at one of the codec's qualities.
 
     waves: how many waves of the frame's illumination go with it; None leaves that to the codec's quality.
+    contexts: the set of context tables that it is coded with (common.entropy.contexts), if any.
     """
 
     height: int
     width: int
     quality: int
     waves: int | None = None
+    contexts: int | None = None
 
     @property
     def latent_height(self) -> int:
@@ -67,6 +70,7 @@ class _Table:
     scales: tuple[int, ...]
     qualities: tuple[int, ...]
     waves: tuple[int | None, ...]
+    contexts: tuple[int | None, ...]
 
 
 class Resampling:
@@ -77,7 +81,7 @@ class Resampling:
 
         Args:
             tables: each with `pixels`, rising from one to the next, and for each quality index a `scale` (1, 2 or 4
-                halves), a `quality` and, if it has that list, a number of `waves`.
+                halves), a `quality` and, if it has those lists, a number of `waves` and a set of `contexts`.
             qualities: how many there are.
 
         Raises:
@@ -95,13 +99,20 @@ class Resampling:
         """The largest number of waves that a table asks for, 0 if none does."""
         return max((n or 0 for table in self._tables for n in table.waves), default=0)
 
+    @property
+    def most_sets(self) -> int:
+        """How many sets of context tables there must be for the highest that a table names, 0 if none does."""
+        return max((n + 1 for table in self._tables for n in table.contexts if n is not None), default=0)
+
     def coded_view(self, quality: int, height: int, width: int) -> CodedView:
         """Return what is coded of a frame of `height` x `width` pixels at quality index `quality`."""
         for table in self._tables:
             if height * width <= table.pixels and quality < len(table.scales):
                 scale = table.scales[quality]
                 rows, columns = (-(-side * scale // SAME) for side in (height, width))
-                return CodedView(rows, columns, table.qualities[quality], table.waves[quality])
+                return CodedView(
+                    rows, columns, table.qualities[quality], table.waves[quality], table.contexts[quality]
+                )
         return CodedView(height, width, quality)
 
 
@@ -111,24 +122,32 @@ def _table(table: Any, qualities: int) -> _Table:
     Raises:
         ValueError: it breaks the rules.
     """
-    if not isinstance(table, dict) or set(table) - {WAVES} != {"pixels", "scale", "quality"}:
-        raise ValueError("resampling: each table has pixels, scale and quality, and may have waves")
+    if not isinstance(table, dict) or set(table) - {WAVES, CONTEXTS} != {"pixels", "scale", "quality"}:
+        raise ValueError(
+            "resampling: each table has pixels, scale and quality, and may have waves and contexts"
+        )
     pixels, scales, coded = table["pixels"], table["scale"], table["quality"]
     if type(pixels) is not int or not 1 <= pixels <= MAX_SIDE * MAX_SIDE:
         raise ValueError(f"resampling: pixels is not a whole number from 1 to {MAX_SIDE * MAX_SIDE}")
-    waves = table.get(WAVES, [0] * qualities)
+    waves, contexts = (table.get(key, [0] * qualities) for key in (WAVES, CONTEXTS))
     for name, values, allowed, shown in (
         ("scale", scales, (HALF, SAME, DOUBLE), "out of 1, 2 and 4"),
         ("quality", coded, range(qualities), f"from 0 to {qualities - 1}"),
         (WAVES, waves, range(MOST_WAVES + 1), f"from 0 to {MOST_WAVES}"),
+        (CONTEXTS, contexts, range(MOST_SETS), f"from 0 to {MOST_SETS - 1}"),
     ):
         listed = isinstance(values, list) and len(values) == qualities
         if not listed or any(type(value) is not int or value not in allowed for value in values):
             raise ValueError(f"resampling: {name} is not {qualities} numbers {shown}")
     if DOUBLE in scales and pixels > _MOST_DOUBLED:
         raise ValueError(f"resampling: scale {DOUBLE} is for at most {_MOST_DOUBLED} pixels")
+    unsaid = (None,) * qualities
     return _Table(
-        pixels, tuple(scales), tuple(coded), tuple(waves) if WAVES in table else (None,) * qualities
+        pixels,
+        tuple(scales),
+        tuple(coded),
+        tuple(waves) if WAVES in table else unsaid,
+        tuple(contexts) if CONTEXTS in table else unsaid,
     )
 
 

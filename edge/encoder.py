@@ -148,7 +148,8 @@ class Encoder:
         y, z = self._transform(padded, view.quality)
         transformed = time.perf_counter()
         coefficients = self._coefficients(padded, view.quality)
-        coded = self.codec.encode(y, z, view.quality, coefficients, self.light(image), view.waves)
+        light = self.light(image)
+        coded = self.codec.encode(y, z, view.quality, coefficients, light, view.waves, view.contexts)
         packet = Packet(quality, coded.payload).serialize(session)
         end = time.perf_counter()
         ms = {

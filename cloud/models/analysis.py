@@ -61,7 +61,10 @@ class Analysis(nn.Module):
 
         H and W must be multiples of 64. y is (B, C, H/16, W/16), z is (B, Z, H/64, W/64).
         """
-        u = self.transform(image)
+        return self.scaled(self.transform(image), quality)
+
+    def scaled(self, u: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (y, z) of ungained latents (B, C, H/16, W/16), for quality indices (B,) int64."""
         gain = self.log_gain[quality].exp()[:, :, None, None]
         hyper_gain = self.hyper_log_gain[quality].exp()[:, :, None, None]
         return u * gain, self.hyper(u) * hyper_gain

@@ -19,6 +19,7 @@ F32 = NDArray[np.float32]
 _MARGIN = 2
 _LEAST, _MOST = 0.5, 0.06
 """How far in front of its background a thing stands: pixels at least, and a share of the width at most."""
+_NEARER = 4.0
 _LARGEST = 0.3
 """Of the width: no disparity above, but for what stands in front of something nearer."""
 
@@ -35,7 +36,7 @@ def mix_colours(views: list[U8], rng: random.Random, strength: float) -> list[U8
     return [np.asarray(cv2.LUT(cv2.transform(view, matrix), levels), np.uint8) for view in views]
 
 
-def paste(main: U8, side: U8, disparity: F32, donor: U8, rng: random.Random) -> None:
+def paste(main: U8, side: U8, disparity: F32, donor: U8, rng: random.Random, near: bool = False) -> None:
     """Paste one thing with the texture of `donor` into both views and the disparity, in place.
 
     Args:
@@ -44,6 +45,7 @@ def paste(main: U8, side: U8, disparity: F32, donor: U8, rng: random.Random) -> 
         disparity: (h, w) pixels, negative unknown.
         donor: (h', w', 3) uint8, where its texture comes from; at least 8 pixels to a side.
         rng: draws shape, size, place and disparity.
+        near: it may stand four times as far in front of its background.
     """
     height, width = disparity.shape
     thing, alpha = _thing(donor, height, width, rng)
@@ -54,10 +56,11 @@ def paste(main: U8, side: U8, disparity: F32, donor: U8, rng: random.Random) -> 
     place = (slice(top, top + rows), slice(left, left + columns))
     known = disparity[place][disparity[place] >= 0]
     behind = float(np.percentile(known, 90)) if known.size else 1.0
-    near = max(behind + _LEAST, min(behind + rng.uniform(_LEAST, _MOST * width), _LARGEST * width))
+    most = _MOST * width * (_NEARER if near else 1)
+    stands = max(behind + _LEAST, min(behind + rng.uniform(_LEAST, most), _LARGEST * width))
     _blend(main, thing, alpha, top, left, 0.0)
-    _blend(side, thing, alpha, top, left, near)
-    disparity[place][alpha > 0.5] = near
+    _blend(side, thing, alpha, top, left, stands)
+    disparity[place][alpha > 0.5] = stands
 
 
 def _thing(donor: U8, height: int, width: int, rng: random.Random) -> tuple[U8, F32]:

@@ -63,7 +63,9 @@ class Batches:
         if not pool:
             pool = self.pools["synthetic"] or self.pools["grey"]
         c = self.config
-        trouble = Trouble(c.drop_side, c.lossy_side, c.stale_side, c.wrong_side, c.tint, c.colour, c.paste)
+        trouble = Trouble(
+            c.drop_side, c.lossy_side, c.stale_side, c.wrong_side, c.tint, c.colour, c.paste, c.near
+        )
         return cut(rng.choice(pool), shape, rng, trouble, rng.choice(pool))
 
     def raw(self, rng: random.Random) -> Batch:

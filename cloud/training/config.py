@@ -42,6 +42,7 @@ class TrainConfig:
     tint: float = 0.2
     colour: float = 0.0
     paste: float = 0.0
+    near: float = 0.0
     drop_text: float = 0.1
     leave_out: tuple[str, ...] = ()  # scenes (drives) kept for validation
     grey_share: float = 0.2

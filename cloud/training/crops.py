@@ -52,7 +52,8 @@ class Trouble:
 
     `tint` is how far exposure may drift: gains and offsets in [-tint, tint] of both views alike, a third of
     it between them. `colour` is how far the channels of both may be mixed, half of the time; `paste` how likely things
-    are pasted into both (cloud.training.augment).
+    are pasted into both (cloud.training.augment). `near`: how likely a crop is, of four places drawn, the one with the
+    largest disparities, and what is pasted into it may stand four times as far in front: what a rig is about to pass.
     """
 
     drop: float = 0.0
@@ -62,6 +63,7 @@ class Trouble:
     tint: float = 0.0
     colour: float = 0.0
     paste: float = 0.0
+    near: float = 0.0
 
 
 def _lossy(image: U8, rng: random.Random) -> U8:
@@ -119,8 +121,9 @@ def _cut(pair: Pair, shape: CropShape, rng: random.Random, trouble: Trouble, str
     scale = rng.uniform(*shape.scale)
     scale = max(scale, shape.height / height, shape.width / width)
     ch, cw = min(height, round(shape.height / scale)), min(width, round(shape.width / scale))
-    top, left = rng.randint(0, height - ch), rng.randint(0, width - cw)
-    window = (slice(top, top + ch), slice(left, left + cw))
+    near = bool(trouble.near) and known and rng.random() < trouble.near
+    window = _window(disparity, ch, cw, rng, 4 if near else 1)
+    top, left = window[0].start, window[1].start
     size = (shape.width, shape.height)
 
     def small(view: U8, window: tuple[slice, slice]) -> U8:
@@ -129,9 +132,9 @@ def _cut(pair: Pair, shape: CropShape, rng: random.Random, trouble: Trouble, str
         )
 
     views = [small(main, window), small(side, window)]
-    near = cv2.resize(disparity[window].astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+    taken = cv2.resize(disparity[window].astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
     # A match left of the crop's edge cannot be found in it, nor does it harm: the border is repeated there.
-    d = np.where(near >= 0, near * (shape.width / cw), UNKNOWN).astype(np.float32)
+    d = np.where(taken >= 0, taken * (shape.width / cw), UNKNOWN).astype(np.float32)
     if labels is not None:
         rows, columns = labels.shape[0] / height, labels.shape[1] / width
         labels = labels[
@@ -142,7 +145,7 @@ def _cut(pair: Pair, shape: CropShape, rng: random.Random, trouble: Trouble, str
         y, x = rng.randint(0, max(0, h - ch)), rng.randint(0, max(0, w - cw))
         views[1] = small(stranger.side, (slice(y, y + ch), slice(x, x + cw)))
         d, labels = np.full_like(d, UNKNOWN), None
-    views = _new_scene(views, d, stranger, trouble, rng)
+    views = _new_scene(views, d, stranger, trouble, rng, near)
     if trouble.tint:
         gain, shift = (
             1 + rng.uniform(-trouble.tint, trouble.tint),
@@ -157,14 +160,34 @@ def _cut(pair: Pair, shape: CropShape, rng: random.Random, trouble: Trouble, str
     return Sample(views[0], views[1], d, rng.random() >= trouble.drop, labels, lossy)
 
 
+def _window(
+    disparity: NDArray[np.float16], height: int, width: int, rng: random.Random, places: int
+) -> tuple[slice, slice]:
+    """Return, of so many places drawn, the one whose hundredth part in front is nearest."""
+    drawn = []
+    for _ in range(places):
+        top = rng.randint(0, disparity.shape[0] - height)
+        left = rng.randint(0, disparity.shape[1] - width)
+        drawn.append((slice(top, top + height), slice(left, left + width)))
+    if places == 1:
+        return drawn[0]
+    # Every fourth pixel tells as much, and unknown ones are negative: they never are the nearest.
+    return max(drawn, key=lambda window: float(np.percentile(disparity[window][::4, ::4], 99)))
+
+
 def _new_scene(
-    views: list[U8], disparity: NDArray[np.float32], donor: Pair | None, trouble: Trouble, rng: random.Random
+    views: list[U8],
+    disparity: NDArray[np.float32],
+    donor: Pair | None,
+    trouble: Trouble,
+    rng: random.Random,
+    near: bool,
 ) -> list[U8]:
     """Return the views with things pasted in (into the disparity, too) and other colours, as far as asked for."""
     # Only where the views show one moment of one scene: pasted things stand still.
     if trouble.paste and donor is not None and (disparity >= 0).any() and rng.random() < trouble.paste:
         for _ in range(rng.randint(1, 3)):
-            augment.paste(views[0], views[1], disparity, donor.main, rng)
+            augment.paste(views[0], views[1], disparity, donor.main, rng, near)
     if trouble.colour and rng.random() < 0.5:
         views = augment.mix_colours(views, rng, trouble.colour)
     return views

@@ -148,10 +148,11 @@ def _rebuilt(decoder: Decoder, main: RgbImage, side: RgbImage, quality: int) -> 
     view = decoder.bundle.coded_view(quality, height, width)
     padded = view.latent_height * 16, view.latent_width * 16
     planes = to_planes(main, (view.height, view.width), padded, decoder.device)
-    latents = decoder.codec.latent_quality(view.quality)
+    at = torch.full((1,), decoder.codec.latent_quality(view.quality), device=decoder.device)
     with torch.inference_mode():
-        y, z = decoder.model.analysis(planes, torch.full((1,), latents, device=decoder.device))
-    payload = decoder.codec.encode(y[0].cpu().numpy(), z[0].cpu().numpy(), view.quality).payload
+        y, z = decoder.model.analysis(planes, at)
+    latents = y[0].cpu().numpy(), z[0].cpu().numpy()
+    payload = decoder.codec.encode(*latents, view.quality, contexts=view.contexts).payload
     packet = Packet(quality, payload).serialize(SessionFacts(decoder.bundle.id, height, width))
     return decoder.decode(DecodeRequest(packet, height, width, side)).image
 

@@ -127,14 +127,21 @@ class RangeDecoder:
         """
         return self.decode_many([0] * count, (_BIT_CDF,))
 
-    def decode_many(self, table_ids: Iterable[int], cdfs: Sequence[Sequence[int]]) -> list[int]:
+    def decode_many(
+        self, table_ids: Iterable[int], cdfs: Sequence[Sequence[int]], into: list[int] | None = None
+    ) -> list[int]:
         """Decode one symbol for each id, with the table `cdfs[id]` (cumulative, from 0 to 65536).
+
+        Args:
+            table_ids: asked for one by one, each after the symbol before it is decoded.
+            cdfs: the tables.
+            into: the list that symbols are appended to and that is returned, for ids that depend on them.
 
         Raises:
             CorruptPayload: the bytes cannot have come from the encoder.
         """
         code, size, data, position = self._code, self._size, self._data, self._position
-        symbols: list[int] = []
+        symbols: list[int] = [] if into is None else into
         end = len(data)
         for table_id in table_ids:
             cdf = cdfs[table_id]

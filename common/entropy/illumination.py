@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
-from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, int32_array
+from common.entropy.coder import RangeDecoder, RangeEncoder
+from common.entropy.segments import decode_segment, encode_segment, segment_bits
+from common.entropy.tables import CdfTables, int32_array
 from common.errors import BundleCorrupt
 from common.illumination import MOST_WAVES, PLANES, Wave
 
@@ -84,10 +85,7 @@ class IlluminationCodec:
 
     def encode(self, encoder: RangeEncoder, levels: NDArray[np.int32]) -> None:
         """Append levels (K,) to a payload."""
-        starts, freqs = self._tables.slices(np.arange(levels.size), levels)
-        encoder.encode_many(starts.tolist(), freqs.tolist())
-        outside = levels[np.abs(levels) > self._tables.max_value].tolist()
-        encoder.encode_bits([bit for v in outside for bit in escape_code(v, self._tables.max_value)])
+        encode_segment(encoder, self._tables, np.arange(levels.size), levels)
 
     def decode(self, decoder: RangeDecoder, count: int) -> Illumination:
         """Read what `encode` wrote of `count` waves.
@@ -95,18 +93,11 @@ class IlluminationCodec:
         Raises:
             CorruptPayload: the bytes cannot have come from the encoder.
         """
-        ids = list(range(count))
-        symbols = np.array(decoder.decode_many(ids, self._tables.rows), dtype=np.int32)
-        levels: NDArray[np.int32] = symbols - self._tables.max_value
-        for position in np.flatnonzero(symbols == self._tables.escape).tolist():
-            levels[position] = decode_escape(decoder, self._tables.max_value, LIMIT)
-        return self._illumination(levels)
+        return self._illumination(decode_segment(decoder, self._tables, range(count), LIMIT))
 
     def bits(self, levels: NDArray[np.int32]) -> float:
         """Return the ideal length of `levels` in bits."""
-        _, freqs = self._tables.slices(np.arange(levels.size), levels)
-        whole = float((PROBABILITY_BITS - np.log2(freqs)).sum())
-        return whole + escape_bits(levels, self._tables.max_value)
+        return segment_bits(self._tables, np.arange(levels.size), levels)
 
     def _illumination(self, levels: NDArray[np.int32]) -> Illumination:
         count = levels.size

@@ -19,15 +19,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from common.bundle import ENTROPY, ILLUMINATION, Bundle
-from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
+from common.entropy.coder import RangeDecoder, RangeEncoder
+from common.entropy.contexts import LIMIT as Y_LIMIT
+from common.entropy.contexts import Y_FREQ, ContextCodec
 from common.entropy.hyper import MEAN_UNIT, SCALE_INDICES, UPSAMPLING, Z_LIMIT, HyperDecoder
 from common.entropy.illumination import COUNT, Illumination, IlluminationCodec
 from common.entropy.refinement import Refinement, RefinementCodec
-from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, int32_array
+from common.entropy.rounding import rounded, rounding
+from common.entropy.segments import decode_segment, encode_segment, segment_bits
+from common.entropy.tables import CdfTables, int32_array
 from common.errors import BundleCorrupt, FieldOutOfRange
-
-Y_LIMIT = 65535
-"""Largest magnitude of a coded latent residual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ class LatentCodec:
         Args:
             arrays: the hyper decoder's (see HyperDecoder), `z_cdf` (Q, Z, 2 zmax + 3) int32,
                 `y_cdf` (64, 2 ymax + 3) int32, `skip_index` (1,) int32; with `refine_step` those of a refinement,
-                with `light_count` those of an illumination.
+                with `light_count` those of an illumination, with `context_y` context tables.
             file: name for the error.
 
         Raises:
@@ -106,13 +107,15 @@ class LatentCodec:
         if self._z_tables[0].max_value > Z_LIMIT or not -1 <= self.skip_index < SCALE_INDICES:
             why = f"z_cdf goes beyond {Z_LIMIT}, or skip_index {self.skip_index} is no scale index"
             raise BundleCorrupt(file, why)
-        self._round_at = _round_at(arrays, self.qualities, file)
+        self._round_at = rounding(arrays, self.qualities, file)
         self.refinement = (
             RefinementCodec(arrays, self.latent_channels, self.qualities, file)
             if "refine_step" in arrays
             else None
         )
         self.illumination = IlluminationCodec(arrays, self.qualities, file) if COUNT in arrays else None
+        shape = (self.hyper_channels, self.latent_channels)
+        self.contexts = ContextCodec(arrays, *shape, file) if Y_FREQ in arrays else None
 
     @classmethod
     def from_bundle_file(cls, path: Path) -> LatentCodec:
@@ -132,7 +135,7 @@ class LatentCodec:
         """Load the codec of a bundle.
 
         Raises:
-            BundleCorrupt: as `from_bundle_file`, or manifest and tables disagree about an illumination.
+            BundleCorrupt: as `from_bundle_file`, or the manifest asks for what is not there.
         """
         path = bundle.file(ENTROPY)
         codec = cls.from_bundle_file(path)
@@ -143,11 +146,19 @@ class LatentCodec:
             raise BundleCorrupt(
                 path, f"the manifest asks for {bundle.resampling.most_waves} waves of {known}"
             )
+        sets = codec.contexts.sets if codec.contexts is not None else 0
+        if bundle.resampling.most_sets > sets:
+            asked = bundle.resampling.most_sets
+            raise BundleCorrupt(path, f"the manifest asks for {asked} sets of context tables of {sets}")
         return codec
 
     def latent_quality(self, quality: int) -> int:
         """Return the quality whose latents a frame of `quality` carries: its own, unless it is refined."""
         return quality if self.refinement is None else self.refinement.latents(quality)
+
+    def rounds_up_at(self, quality: int) -> float:
+        """Return the fraction from which on the encoder rounds residuals of frames of this quality up."""
+        return self._round_at[quality]
 
     def is_refined(self, quality: int) -> bool:
         """Return whether frames of this quality carry luma coefficients."""
@@ -161,6 +172,7 @@ class LatentCodec:
         coefficients: NDArray[np.float32] | None = None,
         light: NDArray[np.float64] | None = None,
         waves: int | None = None,
+        contexts: int | None = None,
     ) -> LatentPayload:
         """Encode latents.
 
@@ -171,6 +183,7 @@ class LatentCodec:
             coefficients: (H/16, W/16, 16, 16) float32 of the frame's luma (common.luma), where `is_refined`.
             light: (K,) float64, the frame's `illumination.waves` (common.illumination), where the bundle has them.
             waves: how many of them are coded, 0 to K; None takes what the bundle has for `quality`.
+            contexts: the set of context tables, of the bundle's; None codes with the tables of all sizes.
 
         Raises:
             ValueError: shapes do not fit, no such quality, or coefficients or light are missing.
@@ -190,17 +203,16 @@ class LatentCodec:
         expected = (self.latent_channels, UPSAMPLING * z.shape[1], UPSAMPLING * z.shape[2])
         if y.shape != expected:
             raise ValueError(f"y of shape {y.shape} does not fit z: expected {expected}")
-        z_int = np.clip(_round(z), -Z_LIMIT, Z_LIMIT).astype(np.int32)
-        prior = self._prior(z_int, quality)
-        residual = _round(y - prior.mean, self._round_at[frame_quality])
-        residual = np.clip(residual, -Y_LIMIT, Y_LIMIT)
-        y_int: NDArray[np.int32] = np.where(prior.coded, residual, 0).astype(np.int32)
-        y_coded = y_int[prior.coded]
+        z_int, y_int, prior = self._quantised(y, z, frame_quality)
         encoder = RangeEncoder()
-        _encode_segment(encoder, self._z_tables[quality], self._z_table_ids(z_int), z_int.ravel())
-        _encode_segment(encoder, self._y_tables, prior.table_ids, y_coded)
+        z_tables = self._z_tables_of(quality, contexts)
+        encode_segment(encoder, z_tables, self._z_table_ids(z_int), z_int.ravel())
+        if contexts is None or self.contexts is None:
+            encode_segment(encoder, self._y_tables, prior.table_ids, y_int[prior.coded])
+        else:
+            self.contexts.encode(encoder, contexts, y_int, prior.coded)
         y_hat = y_int.astype(np.float32) + prior.mean
-        symbols, count = LatentSymbols(z_int, y_int), z_int.size + y_coded.size
+        symbols, count = LatentSymbols(z_int, y_int), z_int.size + prior.table_ids.size
         if refined and self.refinement is not None and coefficients is not None:
             drawn = self.refinement.quantise(coefficients, frame_quality, sixteenths(y_hat))
             levels, more = self.refinement.encode(encoder, drawn.levels, frame_quality)
@@ -211,6 +223,23 @@ class LatentCodec:
             symbols, count = replace(symbols, illumination=lit), count + lit.levels.size
         return LatentPayload(encoder.finish(), symbols, y_hat, count)
 
+    def quantise(
+        self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int
+    ) -> tuple[LatentSymbols, NDArray[np.bool_]]:
+        """Return what `encode` would code of latents, but for what follows them, and which of y are coded (C, h, w)."""
+        z_int, y_int, prior = self._quantised(y, z, quality)
+        return LatentSymbols(z_int, y_int), prior.coded
+
+    def _quantised(
+        self, y: NDArray[np.float32], z: NDArray[np.float32], frame_quality: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], _Prior]:
+        """Return the integers of z and y for frames of a quality, and what z says about y."""
+        z_int = np.clip(rounded(z), -Z_LIMIT, Z_LIMIT).astype(np.int32)
+        prior = self._prior(z_int, self.latent_quality(frame_quality))
+        residual = rounded(y - prior.mean, self._round_at[frame_quality])
+        residual = np.clip(residual, -Y_LIMIT, Y_LIMIT)
+        return z_int, np.where(prior.coded, residual, 0).astype(np.int32), prior
+
     def decode(
         self,
         payload: bytes,
@@ -218,8 +247,11 @@ class LatentCodec:
         latent_height: int,
         latent_width: int,
         waves: int | None = None,
+        contexts: int | None = None,
     ) -> tuple[NDArray[np.float32], LatentSymbols]:
-        """Decode a payload for latents of `latent_height` x `latent_width` (stride 16, multiples of 4) and `waves`.
+        """Decode a payload for latents of `latent_height` x `latent_width` (stride 16, multiples of 4).
+
+        `waves` and `contexts` are as they were in encoding.
 
         Returns:
             y_hat (C, latent_height, latent_width) float32, and the integers.
@@ -236,11 +268,14 @@ class LatentCodec:
         z_shape = (self.hyper_channels, latent_height // UPSAMPLING, latent_width // UPSAMPLING)
         decoder = RangeDecoder(payload)
         z_ids = self._z_table_ids(np.empty(z_shape, dtype=np.int32))
-        tables = self._z_tables[self.latent_quality(quality)]
-        z_int = _decode_segment(decoder, tables, z_ids, Z_LIMIT).reshape(z_shape)
+        tables = self._z_tables_of(self.latent_quality(quality), contexts)
+        z_int = decode_segment(decoder, tables, z_ids.tolist(), Z_LIMIT).reshape(z_shape)
         prior = self._prior(z_int, self.latent_quality(quality))
-        y_int = np.zeros(prior.mean.shape, dtype=np.int32)
-        y_int[prior.coded] = _decode_segment(decoder, self._y_tables, prior.table_ids, Y_LIMIT)
+        if contexts is None or self.contexts is None:
+            y_int = np.zeros(prior.mean.shape, dtype=np.int32)
+            y_int[prior.coded] = decode_segment(decoder, self._y_tables, prior.table_ids.tolist(), Y_LIMIT)
+        else:
+            y_int = self.contexts.decode(decoder, contexts, prior.coded)
         y_hat = y_int.astype(np.float32) + prior.mean
         refinement = None
         if self.refinement is not None and self.refinement.has(quality):
@@ -251,7 +286,7 @@ class LatentCodec:
         decoder.finish()
         return y_hat, LatentSymbols(z_int, y_int, refinement, lit)
 
-    def entropy_bits(self, symbols: LatentSymbols, quality: int) -> float:
+    def entropy_bits(self, symbols: LatentSymbols, quality: int, contexts: int | None = None) -> float:
         """Return the ideal length of `symbols` in bits: what the tables' probabilities promise."""
         self._check_quality(quality)
         frame_quality, quality = quality, self.latent_quality(quality)
@@ -261,9 +296,19 @@ class LatentCodec:
             more = self.refinement.bits(symbols.refinement.levels, frame_quality)
         if self.illumination is not None and symbols.illumination is not None:
             more += self.illumination.bits(symbols.illumination.levels)
-        z_bits = _segment_bits(self._z_tables[quality], self._z_table_ids(symbols.z), symbols.z.ravel())
-        y_bits = _segment_bits(self._y_tables, prior.table_ids, symbols.y[prior.coded])
+        tables = self._z_tables_of(quality, contexts)
+        z_bits = segment_bits(tables, self._z_table_ids(symbols.z), symbols.z.ravel())
+        if contexts is None or self.contexts is None:
+            y_bits = segment_bits(self._y_tables, prior.table_ids, symbols.y[prior.coded])
+        else:
+            y_bits = self.contexts.bits(contexts, symbols.y, prior.coded)
         return z_bits + y_bits + more
+
+    def _z_tables_of(self, quality: int, contexts: int | None) -> CdfTables:
+        """Return the tables of z, one per channel: the quality's, or those of a set of context tables."""
+        if contexts is None or self.contexts is None:
+            return self._z_tables[quality]
+        return self.contexts.z_tables[contexts]
 
     def _prior(self, z: NDArray[np.int32], quality: int) -> _Prior:
         """Run the hyper decoder and say what it means for y."""
@@ -281,60 +326,6 @@ class LatentCodec:
             raise ValueError(f"quality {quality} is not in 0..{self.qualities - 1}")
 
 
-def _encode_segment(
-    encoder: RangeEncoder, tables: CdfTables, table_ids: NDArray[np.intp], values: NDArray[np.int32]
-) -> None:
-    """Encode `values` (N,), then the escape codes of those outside their table, in the same order."""
-    starts, freqs = tables.slices(table_ids, values)
-    encoder.encode_many(starts.tolist(), freqs.tolist())
-    outside = values[np.abs(values) > tables.max_value].tolist()
-    encoder.encode_bits([bit for value in outside for bit in escape_code(value, tables.max_value)])
-
-
-def _decode_segment(
-    decoder: RangeDecoder, tables: CdfTables, table_ids: NDArray[np.intp], limit: int
-) -> NDArray[np.int32]:
-    """Decode what `_encode_segment` wrote: (N,) int32."""
-    symbols = np.array(decoder.decode_many(table_ids.tolist(), tables.rows), dtype=np.int32)
-    values: NDArray[np.int32] = symbols - tables.max_value
-    for position in np.flatnonzero(symbols == tables.escape).tolist():
-        values[position] = decode_escape(decoder, tables.max_value, limit)
-    return values
-
-
-def _segment_bits(tables: CdfTables, table_ids: NDArray[np.intp], values: NDArray[np.int32]) -> float:
-    """Return the ideal length in bits of one segment."""
-    _, freqs = tables.slices(table_ids, values)
-    return float((PROBABILITY_BITS - np.log2(freqs)).sum()) + escape_bits(values, tables.max_value)
-
-
 def sixteenths(y_hat: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return sixteen times the decoded latents, exact: they are whole sixteenths."""
     return np.rint(y_hat.astype(np.float64) * MEAN_UNIT).astype(np.int64)
-
-
-def _round(values: NDArray[np.float32], at: float = 0.5) -> NDArray[np.float32]:
-    """Round to integers, up from `at` on: above 0.5 a symbol must be worth more than half to leave the zero.
-
-    Halves go to even at 0.5. Values that are no numbers are refused.
-    """
-    if not np.isfinite(values).all():
-        raise BundleCorrupt("encoder", "its latents are not finite numbers")
-    if at == 0.5:
-        return np.asarray(np.rint(values), np.float32)
-    rounded = np.sign(values) * np.floor(np.abs(values) + np.float32(1 - at))
-    return np.asarray(rounded, np.float32)
-
-
-def _round_at(arrays: Mapping[str, NDArray[np.generic]], qualities: int, file: str) -> list[float]:
-    """Return where each quality's residuals are rounded up: the encoder's affair alone (`round_at`, in percent).
-
-    Raises:
-        BundleCorrupt: the array is not (Q,) int32 between 50 and 100.
-    """
-    if "round_at" not in arrays:
-        return [0.5] * qualities
-    percent = int32_array(arrays, "round_at", 1, file)
-    if percent.shape != (qualities,) or (percent < 50).any() or (percent > 100).any():
-        raise BundleCorrupt(file, f"round_at {percent.tolist()}: expected {qualities} numbers, 50 to 100")
-    return [float(p) / 100 for p in percent]

@@ -13,6 +13,7 @@ from cloud.export import main, write_bundle
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import Refiner
 from cloud.rebundle import (
+    add_contexts,
     add_doubled,
     add_illumination,
     add_refinement,
@@ -99,6 +100,66 @@ def refinement():
     return {
         name: np.array(v["data"], v["dtype"]).reshape(v["shape"]) for name, v in stored if "refine_" in name
     }
+
+
+def context_arrays():
+    """Return two sets of context tables for four latent channels."""
+    stored = json.loads((REFINED.parent / "tables-context.json").read_text()).items()
+    return {
+        name: np.array(v["data"], v["dtype"]).reshape(v["shape"]) for name, v in stored if "context_" in name
+    }
+
+
+def test_context_tables_change_bytes_and_nothing_else(bundle, tmp_path):
+    lit = add_illumination(
+        with_sizes(bundle, tmp_path / "source"), tmp_path / "lit", light([(0, 0, 0)]), {"n": 1}
+    )
+    sizes = [SIZES[0] | {"contexts": [0, 1] * 4}]
+    made = add_contexts(lit, tmp_path / "made", context_arrays(), sizes, {"frames": 7})
+    assert made.manifest["format"] == 5 and made.manifest["resampling"] == sizes
+    assert made.manifest["contexts"] == {"frames": 7} and made.manifest["illumination"] == {"n": 1}
+    for name in lit.manifest["files"]:
+        same = made.file(name).read_bytes() == lit.file(name).read_bytes()
+        assert same == (name != "entropy.safetensors")
+        assert made.file(name).stat().st_mode & 0o777 == 0o644
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    for quality in (2, 3):
+        frames = [Encoder(one, threads=1).encode(image, quality) for one in (lit, made)]
+        assert frames[0].coded.payload != frames[1].coded.payload
+        views = [
+            Decoder(one, "cpu").decode(DecodeRequest(frame.packet, 64, 128, image)).image
+            for one, frame in zip((lit, made), frames, strict=True)
+        ]
+        np.testing.assert_array_equal(*views)
+
+
+def test_all_else_that_is_done_to_a_bundle_keeps_its_context_tables(bundle, tmp_path):
+    sizes = [SIZES[0] | {"contexts": [0] * 8}]
+    source = with_sizes(bundle, tmp_path / "source")
+    made = add_contexts(source, tmp_path / "made", context_arrays(), sizes, {"frames": 7})
+    others = (
+        add_illumination(made, tmp_path / "lit", light([(0, 2, 0)]), {}),
+        add_refinement(made, tmp_path / "fine", refinement(), Refiner().state_dict(), {}),
+        replace_decoder(made, tmp_path / "new", trained(bundle), CONFIG, {}),
+    )
+    for other in others:
+        assert other.manifest["resampling"] == sizes and other.manifest["contexts"] == {"frames": 7}
+        assert LatentCodec.of(other).contexts.sets == 2
+    again = add_contexts(others[0], tmp_path / "again", context_arrays(), sizes, {"frames": 8})
+    assert again.manifest["contexts"] == {"frames": 8}
+
+
+def test_context_tables_that_are_not_there_or_broken_are_refused(bundle, tmp_path):
+    source = with_sizes(bundle, tmp_path / "source")
+    sizes = [SIZES[0] | {"contexts": [2] * 8}]
+    with pytest.raises(BundleCorrupt, match="asks for 3 sets of context tables of 2"):
+        add_contexts(source, tmp_path / "a", context_arrays(), sizes, {})
+    asks = with_sizes(bundle, tmp_path / "asks", sizes)
+    for opened in (lambda one: Encoder(one, threads=1), lambda one: Decoder(one, "cpu")):
+        with pytest.raises(BundleCorrupt, match="asks for 3 sets of context tables of 0"):
+            opened(asks)
+    with pytest.raises(UsageError, match="another folder"):
+        add_contexts(source, source.path, context_arrays(), sizes, {})
 
 
 def test_sizes_to_code_at_are_taken_over(bundle, tmp_path):

@@ -85,6 +85,7 @@ def test_a_broken_manifest_is_one_clear_error(folder, change, why):
 LIT = "[illumination]\npairs = 3\n"
 RESAMPLED = f"[[resampling]]\npixels = 4096\nscale = {[2] * 8}\nquality = {list(range(8))}\n"
 COUNTED = RESAMPLED + f"waves = {[1] * 8}\n"
+IN_CONTEXT = RESAMPLED + f"contexts = {[0] * 8}\n"
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,12 @@ COUNTED = RESAMPLED + f"waves = {[1] * 8}\n"
         (RESAMPLED + LIT, 3),
         (LIT + COUNTED, 4),
         (COUNTED + RESAMPLED.replace("4096", "8192") + LIT, 4),
+        (IN_CONTEXT, 5),
+        (COUNTED + IN_CONTEXT.replace("4096", "8192") + LIT, 5),
     ],
 )
 def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
-    for stated in range(6):
+    for stated in range(7):
         text = (MANIFEST.replace("format = 1", f"format = {stated}") + tables).encode()
         if stated == needed:
             bundle = Bundle.parse(text, tmp_path)
@@ -110,7 +113,7 @@ def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
                 RESAMPLED in tables,
             )
             continue
-        known = stated in (1, 2, 3, 4)
+        known = stated in (1, 2, 3, 4, 5)
         why = f"format {stated}, " + (f"and what it holds is of format {needed}" if known else "this program")
         with pytest.raises(BundleCorrupt, match=why):
             Bundle.parse(text, tmp_path)
@@ -119,7 +122,7 @@ def test_the_format_follows_from_the_tables(tmp_path, tables, needed):
 @pytest.mark.parametrize("stated", ["3.0", "true", '"3"', "[3]"])
 def test_a_format_is_a_whole_number(tmp_path, stated):
     text = MANIFEST.replace("format = 1", f"format = {stated}") + LIT
-    with pytest.raises(BundleCorrupt, match="this program reads 1 to 4"):
+    with pytest.raises(BundleCorrupt, match="this program reads 1 to 5"):
         Bundle.parse(text.encode(), tmp_path)
 
 

@@ -42,6 +42,16 @@ def test_a_table_may_say_how_many_waves_a_frame_carries():
     assert resampling.most_waves == 64 and Resampling([LARGE]).most_waves == Resampling().most_waves == 0
 
 
+def test_a_table_may_name_a_set_of_context_tables():
+    named = SMALL | {"contexts": [0, 3, 1, 2, 63, 7, 7, 7]}
+    resampling = Resampling([named | {"waves": [1] * 8}, LARGE])
+    assert resampling.coded_view(5, 128, 256) == CodedView(256, 512, 2, 1, 7)
+    assert resampling.coded_view(0, 128, 256).contexts == 0
+    assert resampling.coded_view(5, 375, 1242).contexts is None
+    assert resampling.most_sets == 64 and Resampling([LARGE]).most_sets == Resampling().most_sets == 0
+    assert Resampling([SMALL | {"contexts": [0] * 8}]).most_sets == 1
+
+
 def test_a_frame_above_all_tables_is_coded_as_it_is():
     assert Resampling([SMALL]).coded_view(5, 375, 1242) == CodedView(375, 1242, 5)
 
@@ -94,6 +104,10 @@ def test_latents_cover_what_is_coded_padded_to_64(height: int, width: int, laten
         [SMALL | {"waves": [-1] * 8}],
         [SMALL | {"waves": [1.0] * 8}],
         [SMALL | {"waves": 3}],
+        [SMALL | {"contexts": [1] * 7}],
+        [SMALL | {"contexts": [64] * 8}],
+        [SMALL | {"contexts": [-1] * 8}],
+        [SMALL | {"contexts": [False] * 8}],
     ],
 )
 def test_tables_that_break_the_rules_are_refused(tables):
@@ -137,7 +151,12 @@ def test_a_bundle_says_it(tmp_path):
             "waves = [1, 1, 1, 1, 1, 1, 1, 1]\n\n[files]",
             "format 2, and what it holds is of format 4",
         ),
-        ("format = 2", "format = 5", "format 5, this program reads 1 to 4"),
+        (
+            "[files]",
+            "contexts = [0, 0, 0, 0, 0, 0, 0, 0]\n\n[files]",
+            "format 2, and what it holds is of format 5",
+        ),
+        ("format = 2", "format = 6", "format 6, this program reads 1 to 5"),
     ],
 )
 def test_a_bundle_that_says_it_wrongly_is_corrupt(tmp_path, old, new, what):

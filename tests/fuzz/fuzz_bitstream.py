@@ -30,6 +30,8 @@ CONTAINER, SEALED_CONTAINER, PACKET, SEALED_PACKET, LATENTS, SYMBOLS = range(6)
 SESSION = SessionFacts(b"bundleid", 64, 64)
 SIZES = ((4, 4), (4, 8), (8, 16))
 MAX_LATENTS = 8 * 16
+IN_CONTEXT = 0x80
+"""In the byte of choices: with context tables."""
 _HEADER, _HEADER_CHECKED = 26, 22
 
 
@@ -38,7 +40,7 @@ def codec(shipped: bool) -> LatentCodec:
     """Return a codec with the shipped bundle's tables, or with the golden vectors' synthetic ones."""
     if shipped:
         return LatentCodec.from_bundle_file(Bundle.load().file("entropy.safetensors"))
-    stored = json.loads((harness.ROOT / "tests" / "vectors" / "v1" / "tables.json").read_text())
+    stored = json.loads((harness.ROOT / "tests" / "vectors" / "v1" / "tables-context.json").read_text())
     return LatentCodec({n: np.array(v["data"], v["dtype"]).reshape(v["shape"]) for n, v in stored.items()})
 
 
@@ -80,13 +82,18 @@ def read_packet(data: bytes, session: SessionFacts) -> None:
 def read_latents(data: bytes) -> None:
     """Read a byte of choices and a payload."""
     if data:
-        height, width = SIZES[(data[0] >> 4) % len(SIZES)]
-        decode(data[1:], data[0] & 7, height, width, shipped=bool(data[0] & 8))
+        height, width = SIZES[(data[0] >> 4 & 7) % len(SIZES)]
+        in_context = bool(data[0] & IN_CONTEXT)
+        decode(data[1:], data[0] & 7, height, width, shipped=bool(data[0] & 8), in_context=in_context)
 
 
-def decode(payload: bytes, quality: int, height: int, width: int, shipped: bool) -> None:
+def decode(
+    payload: bytes, quality: int, height: int, width: int, shipped: bool, in_context: bool = False
+) -> None:
     """Decode latents and check that they are numbers within their bounds."""
-    y_hat, symbols = codec(shipped).decode(payload, quality, height, width)
+    tables = codec(shipped)
+    which = quality % tables.contexts.sets if in_context and tables.contexts is not None else None
+    y_hat, symbols = tables.decode(payload, quality, height, width, contexts=which)
     assert np.isfinite(y_hat).all()
     assert int(np.abs(symbols.z).max()) <= 127
     assert int(np.abs(symbols.y).max()) <= Y_LIMIT

@@ -63,7 +63,8 @@ def bitstream_seeds() -> Iterator[tuple[str, bytes]]:
             yield f"sealed_packet-{name}", bytes((bitstream.SEALED_PACKET,)) + data[26:]
         if meaning.get("payload"):
             size = 2 if meaning["session"]["width"] == 256 else 0
-            choice = bytes((bitstream.LATENTS, size << 4 | meaning["quality"]))
+            in_context = bitstream.IN_CONTEXT if "tables-context" in meaning.get("tables", "") else 0
+            choice = bytes((bitstream.LATENTS, in_context | size << 4 | meaning["quality"]))
             yield f"latents-{name}", choice + bytes.fromhex(meaning["payload"])
     codec = bitstream.codec(shipped=True)
     light = np.zeros(len(codec.illumination.waves)) if codec.illumination is not None else None
@@ -73,6 +74,10 @@ def bitstream_seeds() -> Iterator[tuple[str, bytes]]:
         z = rng.normal(0, 2, (codec.hyper_channels, 1, 1)).astype(np.float32)
         choice = bytes((bitstream.LATENTS, 8 | quality))
         yield f"latents-shipped-q{quality}", choice + codec.encode(y, z, quality, light=light).payload
+        if codec.contexts is not None:
+            choice = bytes((bitstream.LATENTS, bitstream.IN_CONTEXT | 8 | quality))
+            payload = codec.encode(y, z, quality, light=light, contexts=quality % codec.contexts.sets).payload
+            yield f"latents-shipped-in-context-q{quality}", choice + payload
     yield "symbols", bytes((bitstream.SYMBOLS, 0x40, 0, 0xC0, 0, 20)) + bytes(range(7, 60))
 
 

@@ -56,7 +56,7 @@ class _CarryWatch:
         coder._propagate_carry = self._original
 
 
-def _payload(session: SessionFacts, quality: int, lcg: Lcg | None, ratio: int, fixed: int = 0) -> Any:
+def drawn_payload(session: SessionFacts, quality: int, lcg: Lcg | None, ratio: int, fixed: int = 0) -> Any:
     """Return the LatentPayload of drawn symbols (or of `fixed` everywhere, without a generator)."""
     view = CodedView(session.height, session.width, quality)
     shape = (CODEC.hyper_channels, view.latent_height // 4, view.latent_width // 4)
@@ -75,7 +75,7 @@ def _refined(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
     """Return the LatentPayload of drawn latents and drawn levels."""
     prior, refinement = REFINED.latent_quality(quality), REFINED.refinement
     assert refinement is not None
-    latent = _payload(session, prior, lcg, 90)
+    latent = drawn_payload(session, prior, lcg, 90)
     y, z = latent.y_hat, latent.symbols.z.astype(np.float32)
     blocks = y.shape[1:]
     # A level of zero everywhere tells the steps and the prediction that coefficients are relative to.
@@ -91,16 +91,17 @@ def _refined(session: SessionFacts, quality: int, lcg: Lcg, ratio: int) -> Any:
 def _lit(session: SessionFacts, quality: int, lcg: Lcg, ratio: int, waves: int | None = None) -> Any:
     """Return the LatentPayload of drawn latents and drawn waves, of a quality without luma coefficients."""
     assert LIT.illumination is not None
-    latent = _payload(session, quality, lcg, 90)
+    latent = drawn_payload(session, quality, lcg, 90)
     levels = np.array([lcg.geometric(ratio, 70000) for _ in LIT.illumination.waves])
     arrays = lit_arrays()
     light = (arrays["light_mean"] + (levels + 0.25) * arrays["light_step"]) / 4096
     return LIT.encode(latent.y_hat, latent.symbols.z.astype(np.float32), quality, light=light, waves=waves)
 
 
-def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
+def good(name: str, comment: str, session: SessionFacts, quality: int, latent: Any, **more: Any) -> Case:
     """Return a vector that decodes, as a container unless `kind` says packet."""
     kind, resampling = more.pop("kind", "container"), more.pop("resampling", None)
+    tables = more.pop("tables", None)
     packet = Packet(quality, latent.payload, **more)
     serialized = packet.serialize(session)
     data = Container(session, serialized).serialize() if kind == "container" else serialized
@@ -119,8 +120,8 @@ def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: 
         "y_shape": list(latent.symbols.y.shape),
         "y": latent.symbols.y.ravel().tolist(),
     }
-    if resampling:
-        meaning["resampling"] = resampling
+    meaning |= {"resampling": resampling} if resampling else {}
+    meaning |= {"tables": tables} if tables else {}
     if latent.symbols.refinement is not None:
         meaning["tables"] = "tables-refined"
         meaning["levels_shape"] = list(latent.symbols.refinement.levels.shape)
@@ -132,7 +133,7 @@ def _good(name: str, comment: str, session: SessionFacts, quality: int, latent: 
     return Case(name, data, meaning)
 
 
-def _bad(name: str, comment: str, expect: str, data: bytes, session: SessionFacts | None = None) -> Case:
+def bad(name: str, comment: str, expect: str, data: bytes, session: SessionFacts | None = None) -> Case:
     """Return a vector that must be refused: a container, or a packet where a session is given."""
     meaning: dict[str, Any] = {"comment": comment, "expect": expect}
     meaning["kind"] = "packet" if session else "container"
@@ -144,7 +145,7 @@ def _bad(name: str, comment: str, expect: str, data: bytes, session: SessionFact
 
 def _bad_refined(name: str, comment: str, payload: bytes, session: SessionFacts) -> Case:
     """Return a packet of a refined quality that must be refused."""
-    case = _bad(name, comment, "CorruptPayload", Packet(6, payload).serialize(session), session)
+    case = bad(name, comment, "CorruptPayload", Packet(6, payload).serialize(session), session)
     case.meaning["tables"] = "tables-refined"
     return case
 
@@ -157,20 +158,20 @@ def good_cases() -> Iterator[Case]:
     """Yield the vectors that decode."""
     tiny, wide = SessionFacts(BUNDLE, 64, 64), SessionFacts(BUNDLE, 128, 256)
     odd = SessionFacts(BUNDLE, 65, 131)
-    zeros = _payload(tiny, 0, None, 0)
-    yield _good("tiny-zeros-q0", "64x64, every symbol zero: the worked example", tiny, 0, zeros)
+    zeros = drawn_payload(tiny, 0, None, 0)
+    yield good("tiny-zeros-q0", "64x64, every symbol zero: the worked example", tiny, 0, zeros)
     for quality in range(8):
-        latent = _payload(tiny, quality, Lcg(100 + quality), 110)
-        yield _good(f"tiny-q{quality}", "each quality has its own biases and tables", tiny, quality, latent)
-    yield _good("wide-q3", "128x256", wide, 3, _payload(wide, 3, Lcg(7), 130))
-    yield _good("odd-q5", "65x131 is padded to 128x192", odd, 5, _payload(odd, 5, Lcg(8), 130))
-    packet = _payload(wide, 4, Lcg(9), 100)
-    yield _good("packet-q4", "a bare packet, its facts from the session", wide, 4, packet, kind="packet")
-    yield _good("escapes-q6", "many values outside the tables", tiny, 6, _payload(tiny, 6, Lcg(10), 240))
-    huge = _payload(tiny, 7, None, 0, fixed=60000)
-    yield _good("escapes-huge-q7", "z clipped to 127, every coded residual 60000", tiny, 7, huge)
-    first = _payload(wide, 2, None, 0, fixed=-7)
-    yield _good(
+        latent = drawn_payload(tiny, quality, Lcg(100 + quality), 110)
+        yield good(f"tiny-q{quality}", "each quality has its own biases and tables", tiny, quality, latent)
+    yield good("wide-q3", "128x256", wide, 3, drawn_payload(wide, 3, Lcg(7), 130))
+    yield good("odd-q5", "65x131 is padded to 128x192", odd, 5, drawn_payload(odd, 5, Lcg(8), 130))
+    packet = drawn_payload(wide, 4, Lcg(9), 100)
+    yield good("packet-q4", "a bare packet, its facts from the session", wide, 4, packet, kind="packet")
+    yield good("escapes-q6", "many values outside the tables", tiny, 6, drawn_payload(tiny, 6, Lcg(10), 240))
+    huge = drawn_payload(tiny, 7, None, 0, fixed=60000)
+    yield good("escapes-huge-q7", "z clipped to 127, every coded residual 60000", tiny, 7, huge)
+    first = drawn_payload(wide, 2, None, 0, fixed=-7)
+    yield good(
         "implied-zeros-q2",
         "each symbol the first of its table: only 16 zero bytes are implied",
         wide,
@@ -179,23 +180,23 @@ def good_cases() -> Iterator[Case]:
     )
     for seed in range(1000, 3000):
         with _CarryWatch() as watch:
-            latent = _payload(wide, 1, Lcg(seed), 150)
+            latent = drawn_payload(wide, 1, Lcg(seed), 150)
         if watch.rippled:
-            yield _good("carry-q1", "a carry runs through a byte of 0xff", wide, 1, latent)
+            yield good("carry-q1", "a carry runs through a byte of 0xff", wide, 1, latent)
             break
     for name, comment, session, quality, seed, ratio in (
         ("refined-tiny-q6", "luma coefficients after the latents of quality 5", tiny, 6, 40, 60),
         ("refined-odd-q7", "more of them, in a frame that is padded", odd, 7, 41, 90),
         ("refined-escapes-q7", "many levels outside the tables", tiny, 7, 42, 220),
     ):
-        yield _good(name, comment, session, quality, _refined(session, quality, Lcg(seed), ratio))
+        yield good(name, comment, session, quality, _refined(session, quality, Lcg(seed), ratio))
     for name, comment, session, quality, seed, ratio in (
         ("lit-tiny-q3", "five waves behind the latents", tiny, 3, 60, 120),
         ("lit-odd-q1", "two of them, in a frame that is padded", odd, 1, 65, 160),
         ("lit-none-q0", "a quality that carries none", tiny, 0, 62, 120),
         ("lit-escapes-q5", "waves outside the tables", tiny, 5, 63, 245),
     ):
-        yield _good(name, comment, session, quality, _lit(session, quality, Lcg(seed), ratio))
+        yield good(name, comment, session, quality, _lit(session, quality, Lcg(seed), ratio))
     for name, comment, session, quality, coded, at, seed in (
         ("doubled-q5", "64x64, coded as 128x128 at quality 2", tiny, 5, (128, 128), 2, 50),
         ("resampled-not-q5", "65x131, coded as it is", odd, 5, (65, 131), 5, 51),
@@ -209,24 +210,24 @@ def good_cases() -> Iterator[Case]:
             52,
         ),
     ):
-        latent = _payload(SessionFacts(BUNDLE, *coded), at, Lcg(seed), 110)
-        yield _good(name, comment, session, quality, latent, resampling=RESAMPLING)
+        latent = drawn_payload(SessionFacts(BUNDLE, *coded), at, Lcg(seed), 110)
+        yield good(name, comment, session, quality, latent, resampling=RESAMPLING)
     for name, comment, quality, waves, seed in (
         ("counted-q3", "three waves, as the table says, where the quality has five", 3, 3, 66),
         ("counted-none-q4", "none", 4, 0, 67),
     ):
         latent = _lit(tiny, quality, Lcg(seed), 120, waves)
-        yield _good(name, comment, tiny, quality, latent, resampling=COUNTED)
+        yield good(name, comment, tiny, quality, latent, resampling=COUNTED)
     optional = (Section(1, b""), Section(127, bytes(range(200))))
-    yield _good(
+    yield good(
         "sections-q2", "optional sections of unknown types", tiny, 2, zeros_at(tiny, 2), sections=optional
     )
-    yield _good("flags-q2", "an optional flag, no section", tiny, 2, zeros_at(tiny, 2), flags=0x05)
+    yield good("flags-q2", "an optional flag, no section", tiny, 2, zeros_at(tiny, 2), flags=0x05)
 
 
 def zeros_at(session: SessionFacts, quality: int) -> Any:
     """Return the LatentPayload of all zeros at a quality."""
-    return _payload(session, quality, None, 0)
+    return drawn_payload(session, quality, None, 0)
 
 
 def _seal(session: SessionFacts, first: int, body: bytes) -> bytes:
@@ -245,41 +246,41 @@ def bad_containers() -> Iterator[Case]:
     """Yield containers that must be refused."""
     session = SessionFacts(BUNDLE, 64, 64)
     data = Container(
-        session, Packet(3, _payload(session, 3, Lcg(20), 110).payload).serialize(session)
+        session, Packet(3, drawn_payload(session, 3, Lcg(20), 110).payload).serialize(session)
     ).serialize()
-    yield _bad("empty", "no bytes at all", "Truncated", b"")
-    yield _bad("truncated-header", "25 of the header's 26 bytes", "Truncated", data[:25])
-    yield _bad("truncated-packet", "the last byte is missing", "Truncated", data[:-1])
-    yield _bad("magic", "another kind of file", "BadMagic", b"\x89PNG" + data[4:])
-    yield _bad("container-version", "version 2", "UnknownVersion", data[:4] + b"\x02" + data[5:])
+    yield bad("empty", "no bytes at all", "Truncated", b"")
+    yield bad("truncated-header", "25 of the header's 26 bytes", "Truncated", data[:25])
+    yield bad("truncated-packet", "the last byte is missing", "Truncated", data[:-1])
+    yield bad("magic", "another kind of file", "BadMagic", b"\x89PNG" + data[4:])
+    yield bad("container-version", "version 2", "UnknownVersion", data[:4] + b"\x02" + data[5:])
     flipped = bytes((data[6] ^ 1,))
-    yield _bad("header-checksum", "one bit of the height", "ChecksumMismatch", data[:6] + flipped + data[7:])
-    yield _bad("reserved", "the reserved byte is set", "FieldOutOfRange", _seal_header(data, 5, b"\x01"))
-    yield _bad("zero-height", "height 0", "FieldOutOfRange", _seal_header(data, 6, b"\0\0"))
-    yield _bad("huge-width", "width 65535", "FieldOutOfRange", _seal_header(data, 8, b"\xff\xff"))
-    yield _bad("short-packet", "a packet of 2 bytes", "FieldOutOfRange", _seal_header(data, 18, b"\2\0\0\0"))
-    yield _bad("oversize", "4 GiB announced", "Oversize", _seal_header(data, 18, b"\xff\xff\xff\xff"))
-    yield _bad("trailing-byte", "a byte after the packet", "Oversize", data + b"\0")
-    yield _bad(
+    yield bad("header-checksum", "one bit of the height", "ChecksumMismatch", data[:6] + flipped + data[7:])
+    yield bad("reserved", "the reserved byte is set", "FieldOutOfRange", _seal_header(data, 5, b"\x01"))
+    yield bad("zero-height", "height 0", "FieldOutOfRange", _seal_header(data, 6, b"\0\0"))
+    yield bad("huge-width", "width 65535", "FieldOutOfRange", _seal_header(data, 8, b"\xff\xff"))
+    yield bad("short-packet", "a packet of 2 bytes", "FieldOutOfRange", _seal_header(data, 18, b"\2\0\0\0"))
+    yield bad("oversize", "4 GiB announced", "Oversize", _seal_header(data, 18, b"\xff\xff\xff\xff"))
+    yield bad("trailing-byte", "a byte after the packet", "Oversize", data + b"\0")
+    yield bad(
         "foreign-bundle", "made with another bundle", "ForeignBundle", _seal_header(data, 10, OTHER_BUNDLE)
     )
     wrong = data[:-1] + bytes((data[-1] ^ 0x10,))
-    yield _bad("packet-checksum", "one bit of the payload", "ChecksumMismatch", wrong)
+    yield bad("packet-checksum", "one bit of the payload", "ChecksumMismatch", wrong)
 
 
 def bad_packets() -> Iterator[Case]:
     """Yield bare packets that must be refused."""
     session = SessionFacts(BUNDLE, 64, 64)
-    payload = _payload(session, 3, Lcg(20), 110).payload
+    payload = drawn_payload(session, 3, Lcg(20), 110).payload
     good = Packet(3, payload).serialize(session)
     plain, extended = 0x16, 0x17  # version 1, quality 3
     truncated = Packet(3, b"").serialize(session)[:2]
-    yield _bad("packet-truncated", "2 of the header's 3 bytes", "Truncated", truncated, session)
-    yield _bad("packet-version", "version 2", "UnknownVersion", bytes((0x26,)) + good[1:], session)
+    yield bad("packet-truncated", "2 of the header's 3 bytes", "Truncated", truncated, session)
+    yield bad("packet-version", "version 2", "UnknownVersion", bytes((0x26,)) + good[1:], session)
     other_size = SessionFacts(BUNDLE, 64, 128)
-    yield _bad("packet-other-size", "made for 64x64, read as 64x128", "ChecksumMismatch", good, other_size)
+    yield bad("packet-other-size", "made for 64x64, read as 64x128", "ChecksumMismatch", good, other_size)
     other_bundle = Packet(3, payload).serialize(SessionFacts(OTHER_BUNDLE, 64, 64))
-    yield _bad(
+    yield bad(
         "packet-other-bundle", "the checksum covers the bundle", "ChecksumMismatch", other_bundle, session
     )
     bodies = [
@@ -294,18 +295,18 @@ def bad_packets() -> Iterator[Case]:
         ("section-too-many", "65 sections", "Oversize", b"\0" + b"\x01\0" * 65 + b"\0" + payload),
     ]
     for name, comment, expect, body in bodies:
-        yield _bad(name, comment, expect, _seal(session, extended, body), session)
+        yield bad(name, comment, expect, _seal(session, extended, body), session)
     payloads = [
         ("payload-zero-byte", "a trailing zero byte was sent", plain, payload + b"\0"),
         ("payload-long", "a byte left over after the last symbol", plain, payload + b"\x01\x01\x01\x01\x01"),
         ("payload-outside", "a code value outside every symbol", plain, b"\xff\xff\xff\xff"),
     ]
     for name, comment, first, body in payloads:
-        yield _bad(name, comment, "CorruptPayload", _seal(session, first, body), session)
+        yield bad(name, comment, "CorruptPayload", _seal(session, first, body), session)
     refined = _refined(session, 6, Lcg(40), 60).payload
     yield _bad_refined("refined-short", "the last bytes are missing", refined[: len(refined) // 2], session)
     yield _bad_refined("refined-long", "bytes left over after the last level", refined + b"\1" * 8, session)
-    lit = _bad(
+    lit = bad(
         "lit-long",
         "bytes left over after the last wave",
         "CorruptPayload",
@@ -314,10 +315,10 @@ def bad_packets() -> Iterator[Case]:
     )
     lit.meaning["tables"] = "tables-lit"
     yield lit
-    yield _bad("payload-escape-prefix", *_long_escape(session), session)
+    yield bad("payload-escape-prefix", *_long_escape(session), session)
     wide = SessionFacts(BUNDLE, 128, 256)
-    short = Packet(4, _payload(wide, 4, Lcg(9), 100).payload[:2]).serialize(wide)
-    yield _bad(
+    short = Packet(4, drawn_payload(wide, 4, Lcg(9), 100).payload[:2]).serialize(wide)
+    yield bad(
         "payload-short", "2 bytes of 118: more than 16 zeros would be implied", "CorruptPayload", short, wide
     )
 

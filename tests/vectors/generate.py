@@ -19,7 +19,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from cases import all_cases  # noqa: E402
-from synthetic_tables import lit_arrays, refined_arrays, synthetic_arrays  # noqa: E402
+from context_cases import context_cases  # noqa: E402
+from synthetic_tables import context_arrays, lit_arrays, refined_arrays, synthetic_arrays  # noqa: E402
 
 FOLDER = HERE / "v1"
 MAX_SET_BYTES = 1 << 20
@@ -31,8 +32,9 @@ def rendered() -> dict[str, bytes]:
         "tables.json": _json(_tables(synthetic_arrays())),
         "tables-refined.json": _json(_tables(refined_arrays())),
         "tables-lit.json": _json(_tables(lit_arrays())),
+        "tables-context.json": _json(_tables(context_arrays())),
     }
-    for case in all_cases():
+    for case in [*all_cases(), *context_cases()]:
         files[f"{case.name}.bin"] = case.data
         files[f"{case.name}.json"] = _json(case.meaning)
     return files

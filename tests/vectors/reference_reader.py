@@ -13,6 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from reference_levels import nested, predictions, read_levels
+
 
 class Refused(Exception):
     """Bytes that the specification says to refuse; `verdict` is the error's name there."""
@@ -176,14 +180,6 @@ class SlowDecoder:
             raise Refused("CorruptPayload")
 
 
-def nested(tables: dict[str, Any], name: str) -> Any:
-    """Return an array of tables.json as nested lists."""
-    values = tables[name]["data"]
-    for length in reversed(tables[name]["shape"][1:]):
-        values = [values[at : at + length] for at in range(0, len(values), length)]
-    return values
-
-
 Planes = list[list[list[int]]]
 
 
@@ -225,19 +221,25 @@ def shuffle(planes: Planes) -> Planes:
 
 def coded_view(
     quality: int, session: dict[str, Any], resampling: list[dict[str, Any]]
-) -> tuple[int, dict[str, int], int | None]:
-    """Section 3.1: the codec's quality, height and width of what is coded, and the waves if a table says them."""
+) -> tuple[int, dict[str, int], dict[str, int]]:
+    """Section 3.1: the codec's quality, height and width of what is coded, and what else a table says."""
     size = {side: int(session[side]) for side in ("height", "width")}
     for table in resampling:
         if size["height"] * size["width"] <= table["pixels"]:
             halves = table["scale"][quality]
             coded = {side: (v * halves + 1) // 2 for side, v in size.items()}
-            return table["quality"][quality], coded, table["waves"][quality] if "waves" in table else None
-    return quality, size, None
+            more = {key: table[key][quality] for key in ("waves", "contexts") if key in table}
+            return table["quality"][quality], coded, more
+    return quality, size, {}
 
 
 def read_payload(
-    payload: str, quality: int, session: dict[str, int], tables: dict[str, Any], waves: int | None = None
+    payload: str,
+    quality: int,
+    session: dict[str, int],
+    tables: dict[str, Any],
+    waves: int | None = None,
+    contexts: int | None = None,
 ) -> dict[str, list[int]]:
     """Section 5: z and y as flat lists; where there are a refinement and an illumination, those too."""
     row = -1
@@ -247,6 +249,8 @@ def read_payload(
         row, quality = tables["refine_row"]["data"][quality], tables["refine_latents"]["data"][quality]
     rows, columns = (-(-session[side] // 64) for side in ("height", "width"))
     z_tables = nested(tables, "z_cdf")[quality]
+    if contexts is not None:
+        z_tables = [cumulative(freqs) for freqs in nested(tables, "context_z")[contexts]]
     decoder = SlowDecoder(bytes.fromhex(payload))
     z = decoder.segment([table for table in z_tables for _ in range(rows * columns)], 127)
     planes = [
@@ -261,7 +265,11 @@ def read_payload(
     indices = [min(63, max(0, (v + 64) // 128)) for v in raw]
     skip = tables["skip_index"]["data"][0]
     y_tables = nested(tables, "y_cdf")
-    coded = iter(decoder.segment([y_tables[index] for index in indices if index > skip], 65535))
+    if contexts is None:
+        coded = iter(decoder.segment([y_tables[index] for index in indices if index > skip], 65535))
+    else:
+        shape, chosen = (4 * rows, 4 * columns), nested(tables, "context_y")[contexts]
+        coded = iter(in_context(decoder, [index > skip for index in indices], shape, chosen))
     y = [next(coded) if index > skip else 0 for index in indices]
     found = {"z": z, "y": y}
     if row >= 0:
@@ -276,62 +284,29 @@ def read_payload(
     return found
 
 
-def read_levels(decoder: SlowDecoder, shape: tuple[int, int], row: int, tables: dict[str, Any]) -> list[int]:
-    """Section 5.1: the levels of all blocks, 256 each, in raster order."""
-    steps, edges = nested(tables, "refine_step")[row], tables["refine_edges"]["data"]
-    cdfs, skip = nested(tables, "refine_cdf"), tables["refine_skip"]["data"][0]
-    blocks = [(i, j) for i in range(shape[0]) for j in range(shape[1])]
-    level: dict[tuple[int, int, int, int], int] = {}
-
-    def m(i: int, j: int, v: int, u: int) -> int:
-        return 0 if (v, u) == (0, 0) else min(255, abs(level.get((i, j, v, u), 0)))
-
-    def whole(i: int, j: int) -> int:
-        return sum(m(i, j, v, u) for v in range(16) for u in range(16))
-
-    for v, u in sorted(((v, u) for v in range(16) for u in range(16)), key=lambda at: (sum(at), at[0])):
-        if steps[v][u] == 0:
-            continue
-        chosen = []
-        for i, j in blocks:
-            beside = [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
-            near = m(i, j, v - 1, u) + m(i, j, v, u - 1)
-            features = [
-                near,
-                m(i, j, v - 1, u - 1) + m(i, j, v - 2, u) + m(i, j, v, u - 2),
-                sum(m(*b, v - 1, u) + m(*b, v, u - 1) + m(*b, v - 1, u - 1) for b in beside),
-                whole(i, j),
-                sum(whole(*b) for b in beside),
-            ]
-            weights = nested(tables, "refine_weight")[row][16 * v + u]
-            score = nested(tables, "refine_bias")[row][16 * v + u]
-            score += sum(w * f for w, f in zip(weights, features, strict=True))
-            chosen.append(sum(edge <= score for edge in edges))
-        values = iter(decoder.segment([cdfs[table] for table in chosen if table > skip], 65535))
-        for (i, j), table in zip(blocks, chosen, strict=True):
-            if table > skip:
-                level[i, j, v, u] = next(values)
-    return [level.get((i, j, v, u), 0) for i, j in blocks for v in range(16) for u in range(16)]
+def cumulative(freqs: list[int]) -> list[int]:
+    """Section 5.3: the table with these frequencies."""
+    return [sum(freqs[:count]) for count in range(len(freqs) + 1)]
 
 
-def predictions(y16: list[int], shape: tuple[int, int], row: int, tables: dict[str, Any]) -> list[int]:
-    """Section 5.1: what the first coefficient of each block is relative to, in 1/1024."""
-    weights, step = tables["refine_dc"]["data"], nested(tables, "refine_step")[row][0][0]
-    height, width = shape
-    channels = len(y16) // (height * width)
-    result = []
-    for i in range(height):
-        for j in range(width):
-            total = weights[-1]
-            for dy in range(3):
-                for dx in range(3):
-                    y = min(height - 1, max(0, i + dy - 1))
-                    x = min(width - 1, max(0, j + dx - 1))
-                    for c in range(channels):
-                        total += weights[(3 * dy + dx) * channels + c] * y16[(c * height + y) * width + x]
-            near = min(65536, max(-65536, ((total + 2048) >> 12) + step // 2))
-            result.append(near // step * step)
-    return result
+def in_context(decoder: SlowDecoder, coded: list[bool], shape: tuple[int, int], freqs: Any) -> list[int]:
+    """Section 5.3: the values of the coded positions."""
+    most = len(freqs[0][0]) // 2 - 1
+    symbols: dict[tuple[int, int, int], int] = {}
+
+    def digit(*position: int) -> int:
+        symbol = symbols.get(position, most)
+        return 0 if symbol < most else 1 if symbol == most else 2
+
+    for index, is_coded in enumerate(coded):
+        c, i, j = index // (shape[0] * shape[1]), index // shape[1] % shape[0], index % shape[1]
+        if is_coded:
+            row = 9 * digit(c, i, j - 1) + 3 * digit(c, i - 1, j) + digit(c, i - 1, j + 1)
+            symbols[c, i, j] = decoder.symbol(cumulative(freqs[c][row]))
+    return [
+        decoder.escape(most, 65535) if symbol == 2 * most + 1 else symbol - most
+        for symbol in symbols.values()
+    ]
 
 
 def read(data: bytes, meaning: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
@@ -340,8 +315,8 @@ def read(data: bytes, meaning: dict[str, Any], tables: dict[str, Any]) -> dict[s
     if meaning["kind"] == "container":
         session, data = read_container(data, meaning["loaded_bundle"])
     packet = read_packet(data, session)
-    quality, size, waves = coded_view(packet["quality"], session, meaning.get("resampling", []))
-    return {"session": session, **packet, **read_payload(packet["payload"], quality, size, tables, waves)}
+    quality, size, more = coded_view(packet["quality"], session, meaning.get("resampling", []))
+    return {"session": session, **packet, **read_payload(packet["payload"], quality, size, tables, **more)}
 
 
 if __name__ == "__main__":

@@ -102,6 +102,22 @@ def refined_arrays() -> dict[str, np.ndarray]:
     }
 
 
+def context_arrays() -> dict[str, np.ndarray]:
+    """Return the plain arrays with two sets of context tables, no two rows alike."""
+    lcg = Lcg(20261129)
+
+    def frequencies(shape: tuple[int, ...], maximum: int) -> np.ndarray:
+        drawn = [[lcg.between(1, 9000) for _ in range(2 * maximum + 1)] for _ in range(int(np.prod(shape)))]
+        rows = [[*row[:maximum], TOTAL - sum(row), *row[maximum:]] for row in drawn]  # zero has what is left
+        return np.array(rows, np.uint16).reshape(*shape, 2 * maximum + 2)
+
+    return {
+        **synthetic_arrays(),
+        "context_z": frequencies((2, HYPER_CHANNELS), 3),
+        "context_y": frequencies((2, LATENT_CHANNELS, 27), 2),
+    }
+
+
 def lit_arrays() -> dict[str, np.ndarray]:
     """Return the refined arrays with an illumination of five waves, fewer of them at the lowest qualities."""
     return {

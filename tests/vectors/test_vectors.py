@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 SPEC = HERE.parents[1] / "proto" / "BITSTREAM.md"
 STORED_TABLES = {
     name: json.loads((HERE / "v1" / f"{name}.json").read_text())
-    for name in ("tables", "tables-refined", "tables-lit")
+    for name in ("tables", "tables-refined", "tables-lit", "tables-context")
 }
 NAMES = sorted(str(p.relative_to(HERE / "v1"))[:-4] for p in (HERE / "v1").rglob("*.bin"))
 GOOD = [n for n in NAMES if not n.startswith("bad/")]
@@ -77,7 +77,9 @@ def _read(data: bytes, meaning: dict[str, Any]) -> dict[str, Any]:
         session = SessionFacts(bytes.fromhex(facts["bundle_id"]), facts["height"], facts["width"])
         packet = Packet.parse(data, session)
     codec, view = CODECS[_tables(meaning)], _view(packet, session, meaning)
-    _, symbols = codec.decode(packet.payload, view.quality, view.latent_height, view.latent_width, view.waves)
+    _, symbols = codec.decode(
+        packet.payload, view.quality, view.latent_height, view.latent_width, view.waves, view.contexts
+    )
     refinement = symbols.refinement
     more: dict[str, Any] = {}
     if refinement is not None:
@@ -142,7 +144,8 @@ def test_writing_gives_the_same_bytes(name: str):
     mean_q, _ = codec.hyper.run(z, codec.latent_quality(quality))
     y = np.array(meaning["y"], np.float32).reshape(meaning["y_shape"]) + mean_q.astype(np.float32) / 16
     coefficients, light = _coefficients(codec, y, meaning), _light(codec, meaning)
-    payload = codec.encode(y, z.astype(np.float32), quality, coefficients, light, view.waves).payload
+    more = coefficients, light, view.waves, view.contexts
+    payload = codec.encode(y, z.astype(np.float32), quality, *more).payload
     again = Packet(packet.quality, payload, packet.flags, packet.sections).serialize(session)
     assert again == container.packet
     if meaning["kind"] == "container":
