@@ -97,7 +97,9 @@ class Ours:
                 image=rebuilt.image,
                 mask=rebuilt.mask,
                 payload_bytes=len(frame.coded.payload),
-                information_bits=self._encoder.codec.entropy_bits(frame.coded.symbols, frame.view.quality),
+                information_bits=self._encoder.codec.entropy_bits(
+                    frame.coded.symbols, frame.view.quality, frame.view.contexts
+                ),
                 disparity=rebuilt.disparity,
                 warped=rebuilt.warped,
                 encode_ms=dict(frame.ms),

@@ -93,18 +93,19 @@ def test_tables_and_bytes_are_the_same_everywhere(bundle):
     for number, image in enumerate(images()):
         quality = number % bundle.codec.qualities
         y, z = encoder.latents(image, quality)
-        detail, quality = encoder.coefficients(image, quality), encoder.view(image, quality).quality
-        latents, light = reference.latent_quality(quality), encoder.light(image)
-        want = reference.encode(y, z, quality, detail, light)
+        detail, view = encoder.coefficients(image, quality), encoder.view(image, quality)
+        quality, more = view.quality, (detail, encoder.light(image), view.waves, view.contexts)
+        latents = reference.latent_quality(quality)
+        want = reference.encode(y, z, quality, *more)
         mean_q, index = reference.hyper.run(want.symbols.z, latents)
         indices.update(np.unique(index).tolist())
         for codec in codecs:
             got_mean, got_index = codec.hyper.run(want.symbols.z, latents)
             np.testing.assert_array_equal(got_mean, mean_q)
             np.testing.assert_array_equal(got_index, index)
-            assert codec.encode(y, z, quality, detail, light).payload == want.payload
+            assert codec.encode(y, z, quality, *more).payload == want.payload
         # The other end, with another runtime's tables, reads back the very symbols.
-        y_hat, symbols = codecs[number % 4].decode(want.payload, quality, *y.shape[1:])
+        y_hat, symbols = codecs[number % 4].decode(want.payload, quality, *y.shape[1:], *more[2:])
         np.testing.assert_array_equal(symbols.y, want.symbols.y)
         np.testing.assert_array_equal(y_hat, want.y_hat)
     assert len(indices) > 10, "a prior that never varies would prove nothing"
@@ -117,7 +118,8 @@ def test_coded_length_is_within_two_percent_of_the_entropy(bundle):
     for number, image in enumerate(images()):
         quality = number % bundle.codec.qualities
         frame = encoder.encode(image, quality)
-        bits = encoder.codec.entropy_bits(frame.coded.symbols, frame.view.quality)
+        view = frame.view
+        bits = encoder.codec.entropy_bits(frame.coded.symbols, view.quality, view.contexts)
         coded = len(frame.coded.payload) * 8
         assert coded <= bits * 1.02 + 8
         spent, ideal = spent + coded, ideal + bits

@@ -23,13 +23,15 @@ class Request:
 
 
 class Encoder:
-    codec = SimpleNamespace(entropy_bits=lambda symbols, quality: 8.0 * symbols + quality)
+    codec = SimpleNamespace(
+        entropy_bits=lambda symbols, quality, contexts: 8.0 * symbols + quality + contexts
+    )
 
     def encode(self, image, quality):
         packet = bytes([quality]) * (10 + 5 * quality)
         coded = SimpleNamespace(payload=packet[3:], symbols=len(packet) - 4)
         ms = {"entropy": 1.0, "total": 2.0 + quality}
-        view = SimpleNamespace(quality=quality)
+        view = SimpleNamespace(quality=quality, contexts=0)
         return SimpleNamespace(packet=packet, quality=quality, ms=ms, coded=coded, view=view)
 
 

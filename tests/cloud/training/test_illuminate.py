@@ -165,10 +165,14 @@ def made(tmp_path_factory):
 
 def test_the_bundle_says_what_it_is(made):
     plain, (_, bundle) = Bundle.load(), made
-    assert bundle.manifest["format"] == 4 and bundle.name == plain.name and bundle.id != plain.id
+    assert (
+        bundle.manifest["format"] == plain.manifest["format"] >= 4
+        and bundle.name == plain.name
+        and bundle.id != plain.id
+    )
     assert bundle.manifest["illumination"] == {"pairs": 3, "quality": 4, "price": 0.02}
     text = (bundle.path / "manifest.toml").read_text()
-    assert text.startswith("format = 4\n") and "\n[illumination]\n" in text
+    assert text.startswith(f"format = {plain.manifest['format']}\n") and "\n[illumination]\n" in text
     for table in ("codec", "model", "training", "refinement", "doubled"):
         assert bundle.manifest[table] == plain.manifest[table]
     most = len(Encoder(bundle, threads=1).codec.illumination.waves)
@@ -193,7 +197,7 @@ def test_both_sides_use_it_and_the_light_is_the_main_views(made):
         image = decoder.decode(DecodeRequest(packet, 70, 150, side)).image
         sizes.append(len(packet))
         errors.append(np.square(image.astype(float) - street.main).mean())
-    assert errors[1] < 0.8 * errors[0] and 0 < sizes[1] - sizes[0] < 20
+    assert errors[1] < 0.8 * errors[0] and 0 <= sizes[1] - sizes[0] < 20
     light, waves = decoder.coded(packet, 70, 150).light, decoder.codec.illumination.waves
     assert (0, 0, 0) in waves and light.waves == waves
     true = illumination(street.main, waves)
