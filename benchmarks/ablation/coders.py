@@ -21,8 +21,9 @@ from cloud.models.quantisers.checkerboard import CheckerboardHyperprior, anchors
 from cloud.models.quantisers.finite import FiniteTokens, contexts
 from cloud.models.quantisers.vector import VectorTokens
 from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
+from common.entropy.contexts import LIMIT as Y_LIMIT
 from common.entropy.hyper import MEAN_UNIT, UPSAMPLING, Z_LIMIT
-from common.entropy.latents import Y_LIMIT, LatentCodec
+from common.entropy.latents import LatentCodec
 from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, quantise_pmf
 
 Floats = NDArray[np.float32]

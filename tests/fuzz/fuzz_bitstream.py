@@ -20,7 +20,7 @@ with harness.instrumented():
     from common.bundle import Bundle
     from common.entropy import LatentCodec
     from common.entropy.coder import PROBABILITY_TOTAL, RangeDecoder
-    from common.entropy.latents import Y_LIMIT
+    from common.entropy.contexts import LIMIT as Y_LIMIT
     from common.entropy.tables import decode_escape
     from common.errors import MdicError
 from common.resampling import CodedView

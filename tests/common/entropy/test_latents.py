@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from common.entropy import LatentCodec, laplace_tables
 from common.entropy.coder import RangeEncoder
-from common.entropy.latents import Y_LIMIT
+from common.entropy.contexts import LIMIT as Y_LIMIT
 from common.entropy.tables import escape_code
 from common.errors import BitstreamError, BundleCorrupt, CorruptPayload, FieldOutOfRange
 
