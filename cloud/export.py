@@ -231,6 +231,8 @@ def _tables(
     facts = source.manifest.get("refinement", {})
     facts = {key: value for key, value in facts.items() if key in ("plan", "shares")}
     # Context tables are counted on another encoder's latents: `mdic-cloud contexts` fits new ones.
+    if source.resampling.most_sets:
+        print("context tables are left out, for they were counted with another encoder: mdic-cloud contexts")
     sizes = [
         {key: value for key, value in table.items() if key != CONTEXTS}
         for table in source.manifest.get(RESAMPLING, [])

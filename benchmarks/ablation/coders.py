@@ -24,7 +24,8 @@ from common.entropy.coder import PROBABILITY_BITS, RangeDecoder, RangeEncoder
 from common.entropy.contexts import LIMIT as Y_LIMIT
 from common.entropy.hyper import MEAN_UNIT, UPSAMPLING, Z_LIMIT
 from common.entropy.latents import LatentCodec
-from common.entropy.tables import CdfTables, decode_escape, escape_bits, escape_code, quantise_pmf
+from common.entropy.segments import decode_segment, encode_segment, segment_bits
+from common.entropy.tables import CdfTables, quantise_pmf
 
 Floats = NDArray[np.float32]
 
@@ -99,7 +100,9 @@ class CheckerboardCoder:
         """Code z, then the anchors, then the rest."""
         z_int = np.clip(np.rint(z), -Z_LIMIT, Z_LIMIT).astype(np.int32)
         encoder = RangeEncoder()
-        bits = _write(encoder, self._z_tables[quality], _channels(z_int.shape), z_int.ravel())
+        channels = _channels(z_int.shape)
+        encode_segment(encoder, self._z_tables[quality], channels, z_int.ravel())
+        bits = segment_bits(self._z_tables[quality], channels, z_int.ravel())
         mean, index = self._first(z_int, quality)
         even = np.broadcast_to(anchors(*y.shape[1:]).numpy(), y.shape)
         y_hat = np.zeros_like(y)
@@ -108,7 +111,8 @@ class CheckerboardCoder:
                 mean, index = self._second(y_hat, mean, index)
             coded = place & (index > SKIP_INDEX)
             residual = np.clip(np.rint(y - mean), -Y_LIMIT, Y_LIMIT).astype(np.int32)
-            bits += _write(encoder, self._y_tables, index[coded], residual[coded])
+            encode_segment(encoder, self._y_tables, index[coded], residual[coded])
+            bits += segment_bits(self._y_tables, index[coded], residual[coded])
             y_hat[place] = (mean + np.where(coded, residual, 0))[place]
         return Coded(encoder.finish(), y_hat, bits)
 
@@ -116,7 +120,9 @@ class CheckerboardCoder:
         """Return y_hat (C, height, width)."""
         decoder = RangeDecoder(payload)
         shape = (self._hyper.hyper_channels, height // UPSAMPLING, width // UPSAMPLING)
-        z_int = _read(decoder, self._z_tables[quality], _channels(shape), Z_LIMIT).reshape(shape)
+        z_int = decode_segment(
+            decoder, self._z_tables[quality], _channels(shape).tolist(), Z_LIMIT
+        ).reshape(shape)
         mean, index = self._first(z_int, quality)
         even = np.broadcast_to(anchors(height, width).numpy(), mean.shape)
         y_hat = np.zeros_like(mean)
@@ -125,7 +131,7 @@ class CheckerboardCoder:
                 mean, index = self._second(y_hat, mean, index)
             coded = place & (index > SKIP_INDEX)
             residual = np.zeros(mean.shape, np.int32)
-            residual[coded] = _read(decoder, self._y_tables, index[coded], Y_LIMIT)
+            residual[coded] = decode_segment(decoder, self._y_tables, index[coded].tolist(), Y_LIMIT)
             y_hat[place] = (mean + residual)[place]
         decoder.finish()
         return y_hat
@@ -245,23 +251,3 @@ def _on_cpu(model: Codec) -> Codec:
 def _channels(shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the channel of each element in raster order."""
     return np.repeat(np.arange(shape[0]), shape[1] * shape[2])
-
-
-def _write(
-    encoder: RangeEncoder, tables: CdfTables, ids: NDArray[np.intp], values: NDArray[np.int32]
-) -> float:
-    """Encode values (N,) with their tables, escapes behind them; return their bits."""
-    starts, freqs = tables.slices(ids, values)
-    encoder.encode_many(starts.tolist(), freqs.tolist())
-    outside = values[np.abs(values) > tables.max_value].tolist()
-    encoder.encode_bits([bit for value in outside for bit in escape_code(value, tables.max_value)])
-    return float((PROBABILITY_BITS - np.log2(freqs)).sum()) + escape_bits(values, tables.max_value)
-
-
-def _read(decoder: RangeDecoder, tables: CdfTables, ids: NDArray[np.intp], limit: int) -> NDArray[np.int32]:
-    """Decode what `_write` wrote, (N,)."""
-    symbols = np.array(decoder.decode_many(ids.tolist(), tables.rows), dtype=np.int32)
-    values: NDArray[np.int32] = symbols - tables.max_value
-    for position in np.flatnonzero(symbols == tables.escape).tolist():
-        values[position] = decode_escape(decoder, tables.max_value, limit)
-    return values
