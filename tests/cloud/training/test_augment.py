@@ -78,3 +78,15 @@ def test_grey_stays_grey_and_both_views_change_alike():
     coloured = donor(7)
     assert np.abs(mix_colours([coloured], random.Random(1), 0.15)[0].astype(int) - coloured).mean() > 2
     assert np.abs(mix_colours([coloured], random.Random(1), 0.0)[0].astype(int) - coloured).max() <= 1
+
+
+def test_a_near_thing_may_stand_four_times_as_far_in_front():
+    farthest = []
+    for near in (False, True):
+        found = []
+        for seed in range(40):
+            main, side, disparity = scene()
+            paste(main, side, disparity, donor(seed), random.Random(seed), near)
+            found.append(float(disparity.max()) - 4.0)
+        farthest.append(max(found))
+    assert farthest[0] <= 0.06 * SIZE[1] < 2 * farthest[0] < farthest[1] <= 0.24 * SIZE[1]

@@ -84,3 +84,21 @@ def test_labels_follow_the_side_view_through_crop_and_mirror():
         small = cv2.resize(sample.labels, (128, 64), interpolation=cv2.INTER_LINEAR).astype(int)
         assert np.abs(small - sample.side[..., 0]).mean() < 8
         assert np.abs(small[:, ::-1] - sample.side[..., 0]).mean() > 20
+
+
+def test_near_crops_are_where_the_largest_disparities_are():
+    main = textured()
+    pair = make_pair(main, shifted(main, 12))
+    height, width = pair.main_disparity.shape
+    # As far as the disparities tell, something near stands at the left end of both views.
+    for disparity in (pair.main_disparity, pair.side_disparity):
+        disparity[:] = 2
+    pair.main_disparity[:, : width // 8] = 40
+    pair.side_disparity[:, -(width // 8) :] = 40
+    shape = CropShape(height // 2, width // 4, 1, (1.0, 1.0))
+
+    def seen(near: float) -> int:
+        crops = [cut(pair, shape, random.Random(seed), Trouble(near=near)) for seed in range(60)]
+        return sum(float(crop.disparity.max()) > 20 for crop in crops)
+
+    assert seen(0.0) < 40 and seen(1.0) > seen(0.0) + 10
