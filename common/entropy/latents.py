@@ -306,8 +306,10 @@ class LatentCodec:
 
     def _z_tables_of(self, quality: int, contexts: int | None) -> CdfTables:
         """Return the tables of z, one per channel: the quality's, or those of a set of context tables."""
-        if contexts is None or self.contexts is None:
+        if contexts is None:
             return self._z_tables[quality]
+        if self.contexts is None:
+            raise ValueError(f"there is no set {contexts} of context tables: the bundle has none")
         return self.contexts.z_tables[contexts]
 
     def _prior(self, z: NDArray[np.int32], quality: int) -> _Prior:

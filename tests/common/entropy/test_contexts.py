@@ -143,3 +143,11 @@ def test_there_are_at_most_64_sets(arrays):
     assert ContextCodec({k: v[:64] for k, v in many.items()}, 2, 4, "file").sets == 64
     with pytest.raises(BundleCorrupt, match="at most 64"):
         ContextCodec(many, 2, 4, "file")
+
+
+def test_a_set_is_asked_of_tables_that_have_none(arrays):
+    plain = LatentCodec({k: v for k, v in arrays.items() if "context" not in k})
+    y, z = np.zeros((4, 4, 4), np.float32), np.zeros((2, 1, 1), np.float32)
+    for asked in (lambda: plain.encode(y, z, 3, contexts=0), lambda: plain.decode(b"", 3, 4, 4, contexts=0)):
+        with pytest.raises(ValueError, match="no set 0 of context tables"):
+            asked()
