@@ -120,9 +120,9 @@ class CheckerboardCoder:
         """Return y_hat (C, height, width)."""
         decoder = RangeDecoder(payload)
         shape = (self._hyper.hyper_channels, height // UPSAMPLING, width // UPSAMPLING)
-        z_int = decode_segment(
-            decoder, self._z_tables[quality], _channels(shape).tolist(), Z_LIMIT
-        ).reshape(shape)
+        z_int = decode_segment(decoder, self._z_tables[quality], _channels(shape).tolist(), Z_LIMIT).reshape(
+            shape
+        )
         mean, index = self._first(z_int, quality)
         even = np.broadcast_to(anchors(height, width).numpy(), mean.shape)
         y_hat = np.zeros_like(mean)
