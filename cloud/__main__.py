@@ -1,8 +1,9 @@
-"""The `mdic-cloud` command: serve, decode, bundle, certs, token, train, refine, illuminate, contexts, export."""
+"""The `mdic-cloud` command: serve, decode, bundle, certs and token, and all that makes bundles."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -10,12 +11,15 @@ from typing import NoReturn
 from cloud.commands import bundle, certs, decode, serve, token
 from common.cli import run_main
 
+_WITH_TORCH = ("train", "refine", "illuminate", "contexts", "quantise", "export")
+"""These have parsers of their own and import torch, which would make every --help slow."""
 _EPILOG = """\
 also:
   mdic-cloud train ...       train a model (its own options: mdic-cloud train --help)
   mdic-cloud refine ...      fit a refinement to a bundle (mdic-cloud refine --help)
   mdic-cloud illuminate ...  fit an illumination to a bundle (mdic-cloud illuminate --help)
   mdic-cloud contexts ...    fit context tables to a bundle (mdic-cloud contexts --help)
+  mdic-cloud quantise ...    store a bundle's decoder in half the room (mdic-cloud quantise --help)
   mdic-cloud export ...      make a bundle of a trained model (mdic-cloud export --help)
 
 exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x network (42 port in use);
@@ -24,7 +28,7 @@ exit codes: 0 all done; 2 usage; 1x images; 2x bitstreams; 3x bundles; 4x networ
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of everything but train, refine, illuminate, contexts and export."""
+    """Return the parser of everything else."""
     top = argparse.ArgumentParser(
         prog="mdic-cloud",
         description="The cloud side of MDIC-Stream: receive, decode and keep main views.",
@@ -45,27 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         MdicError: whatever the command reports.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # These have parsers of their own and import torch, which would make every --help slow.
-    if arguments[:1] == ["train"]:
-        from cloud.commands import train
-
-        return train.run(arguments[1:])
-    if arguments[:1] == ["refine"]:
-        from cloud.commands import refine
-
-        return refine.run(arguments[1:])
-    if arguments[:1] == ["illuminate"]:
-        from cloud.commands import illuminate
-
-        return illuminate.run(arguments[1:])
-    if arguments[:1] == ["contexts"]:
-        from cloud.commands import contexts
-
-        return contexts.run(arguments[1:])
-    if arguments[:1] == ["export"]:
-        from cloud.commands import export
-
-        return export.run(arguments[1:])
+    if arguments and arguments[0] in _WITH_TORCH:
+        command = importlib.import_module(f"cloud.commands.{arguments[0]}")
+        return int(command.run(arguments[1:]))
     options = parser().parse_args(arguments)
     return int(options.run(options))
 

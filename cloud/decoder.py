@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cloud.diffusion.sampler import MAX_STEPS, frame_noise
-from cloud.models.codec import Decoded
+from cloud.models.codec import Codec, Decoded
 from cloud.models.framing import Framed, frame
 from cloud.models.pattern import without_pattern
 from cloud.models.refiner import Refiner, intervals
 from cloud.models.relighting import relight
-from cloud.networks import load_codec, load_doubled, load_refiner, shares
+from cloud.networks import DOUBLED, LARGE, large_from, load_added, load_codec, load_refiner, shares
 from cloud.pictures import fitted, to_bytes, to_planes
 from cloud.restoration.network import Restorer, load_restorer, restore
 from cloud.text.captioner import Captioner, TaggerCaptioner
@@ -146,7 +146,8 @@ class Decoder:
         self.codec = LatentCodec.of(bundle)
         self.model = load_codec(bundle, self.device)
         self.config = self.model.config
-        self.doubled = load_doubled(bundle, self.model)  # for frames coded at double size
+        self.doubled = load_added(bundle, self.model, DOUBLED)  # for frames coded at double size
+        self.large, self.large_from = load_added(bundle, self.model, LARGE), large_from(bundle)
         self.refiner: Refiner | None = None
         if self.codec.refinement is not None:
             self.refiner = load_refiner(bundle, self.device)
@@ -199,6 +200,10 @@ class Decoder:
         latents = self.codec.latent_quality(view.quality)
         return Coded(y_hat, parsed.quality, latents, symbols.refinement, view, symbols.illumination)
 
+    def _own(self, size: tuple[int, int], coded: tuple[int, int]) -> Codec:
+        """Return the network for a frame that is not coded at double size."""
+        return self.large if size == coded and size[0] * size[1] >= self.large_from else self.model
+
     def _group(
         self, requests: list[DecodeRequest], coded: list[Coded], steps: int, entropy_ms: float
     ) -> list[DecodedFrame]:
@@ -218,7 +223,7 @@ class Decoder:
         tags = [self._tags(request, view) for request, view in zip(requests, sides, strict=True)]
         presence = torch.from_numpy(np.stack([t.presence for t in tags])).to(self.device)
         doubled = width > size[1]
-        model = self.doubled if doubled else self.model
+        model = self.doubled if doubled else self._own(size, (height, width))
         with torch.inference_mode():
             out = model.decode(y_hat, quality, side, present, noise, steps, tags=presence)
             trust = out.blend.mask[:, :, :height, :width].float().mean((1, 2, 3))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import warnings
 from pathlib import Path
@@ -13,16 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
-from cloud.networks import DECODER, DOUBLED
-from cloud.rebundle import add_doubled, add_refinement, manifest_text, replace_decoder, take_illumination
+from cloud.networks import ADDITIONS, DECODER, LARGE, PIXELS, Addition
+from cloud.rebundle import add_refinement, add_weights, manifest_text, replace_decoder, take_illumination
+from cloud.tensors import write_tensors
+from cloud.training.checkpoints import load_model, load_refiner
 from common.bundle import ENTROPY, MANIFEST, Bundle
 from common.entropy.tables import laplace_tables, quantise_pmf
 from common.errors import BundleCorrupt, MissingDependency, UsageError
@@ -36,6 +35,8 @@ SKIP_INDEX = 4
 PAD_MULTIPLE = 64
 ENCODER, HYPER = "encoder.onnx", "hyper.onnx"
 _MOST_MEGABYTES = 1000
+_LARGE_ABOVE = 131071
+"""Pixels; the shipped bundle's table of sizes for whole frames begins here (docs/decisions/0023)."""
 _EDGE_ONLY = ("hyperprior.", "masked_object.")  # integers and training's helper: no weights of the decoder
 
 
@@ -141,12 +142,8 @@ def write_bundle(model: Codec, folder: Path, name: str, training: dict[str, Any]
     z = torch.zeros(1, model.config.hyper_channels, 2, 3)
     _to_onnx(_HyperGraph(model), (z, quality), folder / HYPER, ("z", "quality", "mean", "index"), (2, 2))
     save_arrays(entropy_arrays(model), folder / ENTROPY)
-    weights = {
-        key: value.half().contiguous()
-        for key, value in model.state_dict().items()
-        if not key.startswith(_EDGE_ONLY)
-    }
-    save_file(weights, folder / DECODER)
+    weights = {key: value for key, value in model.state_dict().items() if not key.startswith(_EDGE_ONLY)}
+    write_tensors(folder / DECODER, weights)
     shutil.copyfile(SHIPPED, folder / DICTIONARY_FILE)
     manifest = _manifest(model.config, name, training, folder)
     (folder / MANIFEST).write_text(manifest)
@@ -198,22 +195,6 @@ def check_parity(model: Codec, folder: Path, tolerance: float = 2e-3) -> float:
     return worst
 
 
-def load_model(checkpoint: Path) -> tuple[Codec, dict[str, Any]]:
-    """Return the averaged model of a training checkpoint, and the run's facts.
-
-    Raises:
-        BundleCorrupt: if the file cannot be read or does not hold a model.
-    """
-    try:
-        with safe_open(checkpoint, "pt") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["facts"])
-            model = Codec(ModelConfig(**facts["config"]["model"]))
-            model.load_state_dict({name: file.get_tensor(f"ema.{name}") for name in model.state_dict()})
-    except Exception as why:
-        raise BundleCorrupt(checkpoint, f"{type(why).__name__}: {why}") from why
-    return model, facts
-
-
 def _tables(
     name: str | None,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any], list[dict[str, Any]]]:
@@ -256,14 +237,6 @@ def _with_tables(
     return Bundle.load(bundle.path)
 
 
-def load_refiner(checkpoint: Path) -> dict[str, Tensor]:
-    """Return the averaged weights of the refiner trained along in a checkpoint that opens; empty if there is none."""
-    prefix = "ema.refiner."
-    with safe_open(checkpoint, "pt") as file:
-        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-
-
 def main(argv: list[str] | None = None) -> int:
     """Export a checkpoint; see the module's docstring."""
     p = argparse.ArgumentParser(
@@ -298,24 +271,28 @@ def main(argv: list[str] | None = None) -> int:
         help="with --decoder-of: keep its decoder too, and use the checkpoint's for frames coded at double size only, "
         "as an addition of so many megabytes",
     )
+    p.add_argument(
+        "--large",
+        type=float,
+        metavar="MB",
+        help=f"the same for frames of more than {_LARGE_ABOVE:,} pixels that are coded at their own size",
+    )
     args = p.parse_args(argv)
-    if args.decoder_of is None and (args.share != 1.0 or args.doubled is not None):
-        raise UsageError("--share and --doubled go with --decoder-of")
-    if args.doubled is not None and not 0 < args.doubled <= _MOST_MEGABYTES:
-        raise UsageError(f"--doubled {args.doubled}: expected megabytes, above 0, up to {_MOST_MEGABYTES}")
+    addition, size = _addition(args)
     if args.decoder_of is not None and args.tables is not None:
         raise UsageError("--tables does not go with --decoder-of, whose tables are taken over")
     source = None if args.decoder_of is None else Bundle.load(args.decoder_of)
     model, facts = load_model(args.checkpoint)
     if source is not None:
         weights, training = model.state_dict(), _training(facts, args.note)
-        if args.doubled is not None:
-            size = round(args.doubled * 1e6)
-            _tell(add_doubled(source, args.folder, weights, training, size, args.share))
+        if addition is not None:
+            training |= {PIXELS: _LARGE_ABOVE} if addition == LARGE else {}
+            _tell(add_weights(source, args.folder, addition, weights, training, size, args.share))
             return 0
         _tell(replace_decoder(source, args.folder, weights, model.config, training, args.share, args.name))
-        if DOUBLED in source.manifest["files"]:
-            print(f"{DOUBLED} is left out, for it adds to the old weights: --doubled makes another")
+        for one in ADDITIONS:
+            if one.file in source.manifest["files"]:
+                print(f"{one.file} is left out, for it adds to the old weights: --{one.name} makes another")
         return 0
     refiner = load_refiner(args.checkpoint)
     tables = _tables(args.tables) if refiner else None  # before anything is written
@@ -325,6 +302,22 @@ def main(argv: list[str] | None = None) -> int:
         bundle = take_illumination(_with_tables(bundle, refiner, *tables), Bundle.load(args.tables))
     _tell(bundle)
     return 0
+
+
+def _addition(args: argparse.Namespace) -> tuple[Addition | None, int]:
+    """Return which addition is to be made, if any, and its size in bytes."""
+    given = {one: getattr(args, one.name) for one in ADDITIONS}
+    wanted = [one for one in ADDITIONS if given[one] is not None]
+    if args.decoder_of is None and (args.share != 1.0 or wanted):
+        raise UsageError("--share, --doubled and --large go with --decoder-of")
+    if not wanted:
+        return None, 0
+    if len(wanted) > 1:
+        raise UsageError("--doubled and --large are of different trainings: give one, then the other")
+    one, megabytes = wanted[0], given[wanted[0]]
+    if not 0 < megabytes <= _MOST_MEGABYTES:
+        raise UsageError(f"--{one.name} {megabytes}: expected megabytes, above 0, up to {_MOST_MEGABYTES}")
+    return one, round(megabytes * 1e6)
 
 
 def _training(facts: dict[str, Any], note: str) -> dict[str, Any]:

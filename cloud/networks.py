@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -11,15 +12,33 @@ from safetensors.torch import load_file
 from cloud.adaptation import adapted
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import SHARE, Refiner
+from cloud.tensors import read_tensors
 from common.bundle import MANIFEST, Bundle
 from common.errors import BundleCorrupt
 
-DECODER, DOUBLED, REFINER = "decoder.safetensors", "doubled.safetensors", "refiner.safetensors"
-"""The decoder's weights; what is added to them for frames coded at double size, if the manifest lists it; the weights
-behind the refinement's intervals."""
+DECODER, REFINER = "decoder.safetensors", "refiner.safetensors"
+"""The decoder's weights, and those behind the refinement's intervals."""
+PIXELS = "pixels"
+"""In the manifest's table of the addition for large frames: they have more."""
 _BROKEN = (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError)
 # The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
 _NOT_WEIGHTS = ("hyperprior.", "masked_object.")
+
+
+class Addition(NamedTuple):
+    """What a bundle may add to its decoder's weights, for some frames: its table in the manifest, and its file."""
+
+    name: str
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return f"{self.name}.safetensors"
+
+
+DOUBLED, LARGE = Addition("doubled"), Addition("large")
+"""For frames coded at double size; for large frames coded at their own."""
+ADDITIONS = (DOUBLED, LARGE)
 
 
 def load_codec(bundle: Bundle, device: torch.device) -> Codec:
@@ -31,8 +50,7 @@ def load_codec(bundle: Bundle, device: torch.device) -> Codec:
     path = bundle.file(DECODER)
     try:
         model = Codec(ModelConfig(**bundle.manifest["model"]))
-        weights = {name: value.float() for name, value in load_file(path).items()}
-        missing, unexpected = model.load_state_dict(weights, strict=False)
+        missing, unexpected = model.load_state_dict(read_tensors(path), strict=False)
     except _BROKEN as why:
         raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
     missing = [name for name in missing if not name.startswith(_NOT_WEIGHTS)]
@@ -42,22 +60,39 @@ def load_codec(bundle: Bundle, device: torch.device) -> Codec:
     return model.eval().requires_grad_(False)
 
 
-def load_doubled(bundle: Bundle, model: Codec) -> Codec:
-    """Return the network for frames coded at double size: `model` itself, unless the bundle adds to its weights.
+def load_added(bundle: Bundle, model: Codec, addition: Addition) -> Codec:
+    """Return the network for the frames of an addition: `model` itself, unless the bundle has it.
 
     Raises:
         BundleCorrupt: the addition's file is damaged or does not fit the weights.
     """
-    if DOUBLED not in bundle.manifest["files"]:
+    if addition.file not in bundle.manifest["files"]:
         return model
-    path = bundle.file(DOUBLED)
+    path = bundle.file(addition.file)
     try:
         weights = adapted({name: value.cpu() for name, value in model.state_dict().items()}, load_file(path))
     except _BROKEN as why:
         raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
-    doubled = copy.deepcopy(model)
-    doubled.load_state_dict(weights)
-    return doubled.requires_grad_(False)
+    other = copy.deepcopy(model)
+    other.load_state_dict(weights)
+    return other.requires_grad_(False)
+
+
+def large_from(bundle: Bundle) -> int:
+    """Return how many pixels the smallest frame has that the addition for large ones is for, from the manifest.
+
+    Raises:
+        BundleCorrupt: it has that addition and no such number.
+    """
+    if LARGE.file not in bundle.manifest["files"]:
+        return 0
+    facts = bundle.manifest.get(LARGE.name)
+    pixels = facts.get(PIXELS) if isinstance(facts, dict) else None
+    if type(pixels) is not int or pixels < 0:
+        raise BundleCorrupt(
+            bundle.path / MANIFEST, f"{LARGE.name}.{PIXELS}: expected a number of pixels, got {pixels}"
+        )
+    return pixels + 1
 
 
 def load_refiner(bundle: Bundle, device: torch.device) -> Refiner:

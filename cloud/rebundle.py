@@ -1,4 +1,4 @@
-"""Make a bundle of another one: with a refinement, an illumination, context tables, or its decoder trained further."""
+"""Make a bundle of another one: with a refinement, an illumination, context tables, or other weights of its decoder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from cloud.adaptation import factor
 from cloud.models.codec import ModelConfig
-from cloud.networks import DECODER, DOUBLED, REFINER
+from cloud.networks import ADDITIONS, DECODER, REFINER, Addition
+from cloud.tensors import read_tensors, write_tensors
 from common.bundle import ENTROPY, ILLUMINATION, MANIFEST, Bundle, hash_file, stated_format
 from common.entropy.contexts import Y_FREQ, Z_FREQ
 from common.entropy.illumination import IlluminationCodec
@@ -30,12 +31,10 @@ from common.resampling import RESAMPLING, WAVES
 _ENCODER = "analysis."
 """The weights that the edge has too, as ONNX."""
 _ALIKE = (_ENCODER, "denoiser.unet.")
-"""The weights that both decoders share: what the second painter had learnt for itself was worth nothing
+"""The weights that an addition leaves alone: what a second painter had learnt for itself was worth nothing
 (docs/decisions/0025)."""
 _COUNTED = "contexts"
 """The manifest's table of facts about context tables."""
-_SECOND = "doubled"
-"""The manifest's table of facts about the addition for double size."""
 
 
 def manifest_text(name: str, tables: Mapping[str, Any], files: list[str], folder: Path) -> str:
@@ -81,7 +80,7 @@ def add_refinement(
     save_file({key: value.half().contiguous() for key, value in weights.items()}, folder / REFINER)
     for file in folder.iterdir():
         file.chmod(0o644)
-    first = ("codec", "model", "training", _SECOND, _COUNTED)
+    first = ("codec", "model", "training", *(one.name for one in ADDITIONS), _COUNTED)
     tables: dict[str, Any] = {key: bundle.manifest[key] for key in first if key in bundle.manifest}
     tables["refinement"] = facts
     sizes = bundle.manifest.get(RESAMPLING, []) if resampling is None else resampling
@@ -106,7 +105,7 @@ def replace_decoder(
     """Write `bundle` with other weights of its decoder into `folder` (replaced if it exists) and return it opened.
 
     What packets say stays the same, to the bit; only their check, which knows the bundle, is another. What the bundle
-    adds to its weights for double size belongs to the old weights and is left out.
+    adds to its weights for some frames belongs to the old weights and is left out.
 
     Args:
         bundle: all but its decoder is taken over.
@@ -123,13 +122,14 @@ def replace_decoder(
         BundleCorrupt: the bundle is damaged.
     """
     _apart(bundle, folder, "has its decoder replaced")
-    new = {key: value.half().contiguous() for key, value in _mixed(bundle, weights, share)[1].items()}
-    kept = [name for name in bundle.manifest["files"] if name != DOUBLED]
+    new = _mixed(bundle, weights, share)[1]
+    added = [one.file for one in ADDITIONS]
+    kept = [name for name in bundle.manifest["files"] if name not in added]
     _copy(bundle, folder, kept)
-    save_file(new, folder / DECODER)
-    (folder / DECODER).chmod(0o644)
+    write_tensors(folder / DECODER, new)
     tables = _tables(bundle) | {"model": dataclasses.asdict(model), "training": training}
-    tables.pop(_SECOND, None)
+    for one in ADDITIONS:
+        tables.pop(one.name, None)
     (folder / MANIFEST).write_text(manifest_text(name or bundle.name, tables, kept, folder))
     return Bundle.load(folder)
 
@@ -140,37 +140,67 @@ def _mixed(
     """Return a bundle's weights, and those a share of the way to others, float32."""
     if not 0 < share <= 1:
         raise UsageError(f"share {share}: expected a number above 0, up to 1")
-    path = bundle.file(DECODER)
-    try:
-        old = load_file(path)
-    except (OSError, SafetensorError) as why:
-        raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+    old = _decoder(bundle)
     new: dict[str, Tensor] = {}
     for key, value in old.items():
         other = weights.get(key)
         if other is None or other.shape != value.shape:
             raise UsageError(f"bundle {bundle.name} and the checkpoint are different models: see {key}")
-        new[key] = value.float() + share * (other.float() - value.float())
-        if key.startswith(_ENCODER) and not new[key].half().equal(value):
+        new[key] = value + share * (other.float() - value)
+        if key.startswith(_ENCODER) and not new[key].half().float().equal(value):
             raise UsageError(f"the checkpoint has another encoder than bundle {bundle.name}: export it whole")
     return old, new
 
 
-def add_doubled(
+def _decoder(bundle: Bundle) -> dict[str, Tensor]:
+    """Return the weights of a bundle's decoder, float32."""
+    path = bundle.file(DECODER)
+    try:
+        return read_tensors(path)
+    except (OSError, ValueError, SafetensorError) as why:
+        raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+
+
+def quantise_decoder(bundle: Bundle, folder: Path) -> Bundle:
+    """Write `bundle` with its decoder's matrices in eight bits into `folder` and return it opened.
+
+    The weights that the edge has too stay float16, and so do payloads, to the bit. What the bundle adds to its weights
+    for some frames is kept: from the rounded weights it leads to nearly the same.
+
+    Args:
+        bundle: all else of it is taken over.
+        folder: not the bundle's own; replaced if it exists.
+
+    Raises:
+        UsageError: `folder` is the bundle's own.
+        BundleCorrupt: the bundle is damaged.
+    """
+    _apart(bundle, folder, "is to be quantised")
+    weights, kept = _decoder(bundle), list(bundle.manifest["files"])
+    _copy(bundle, folder, kept)
+    matrices = [name for name, value in weights.items() if value.ndim > 1 and not name.startswith(_ENCODER)]
+    write_tensors(folder / DECODER, weights, matrices)
+    (folder / MANIFEST).write_text(manifest_text(bundle.name, _tables(bundle), kept, folder))
+    return Bundle.load(folder)
+
+
+def add_weights(
     bundle: Bundle,
     folder: Path,
+    addition: Addition,
     weights: Mapping[str, Tensor],
     facts: dict[str, Any],
     size: int,
     share: float = 1.0,
 ) -> Bundle:
-    """Write `bundle` with other weights for frames coded at double size into `folder` and return it opened.
+    """Write `bundle` with other weights for some frames into `folder` and return it opened.
 
     Args:
-        bundle: all of it is taken over; an addition that it has is replaced.
+        bundle: all of it is taken over; an addition of this kind that it has is replaced.
         folder: not the bundle's own; replaced if it exists.
+        addition: which frames the weights are for.
         weights: of a `Codec` that was trained with the bundle's encoder left alone (`decoder_only`).
-        facts: how it came about, for the manifest.
+        facts: how it came about, for the manifest; for large frames also above how many `pixels` they are.
         size: bytes to keep of what changed (cloud.adaptation).
         share: how far to go from the bundle's weights to these, 0 to 1.
 
@@ -181,13 +211,13 @@ def add_doubled(
     """
     _apart(bundle, folder, "is to get a second decoder")
     old, new = _mixed(bundle, weights, share)
-    addition = factor({key: old[key] for key in old if not key.startswith(_ALIKE)}, new, size)
-    kept = [name for name in bundle.manifest["files"] if name != DOUBLED]
+    found = factor({key: old[key] for key in old if not key.startswith(_ALIKE)}, new, size)
+    kept = [name for name in bundle.manifest["files"] if name != addition.file]
     _copy(bundle, folder, kept)
-    save_file(addition, folder / DOUBLED)
-    (folder / DOUBLED).chmod(0o644)
-    tables = _tables(bundle) | {_SECOND: facts | {"share": share}}
-    (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, DOUBLED], folder))
+    save_file(found, folder / addition.file)
+    (folder / addition.file).chmod(0o644)
+    tables = _tables(bundle) | {addition.name: facts | {"share": share}}
+    (folder / MANIFEST).write_text(manifest_text(bundle.name, tables, [*kept, addition.file], folder))
     return Bundle.load(folder)
 
 

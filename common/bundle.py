@@ -5,6 +5,7 @@
     entropy.safetensors   integer hyper decoder and probability tables (both ends)
     decoder.safetensors   the decoder's weights (cloud)
     doubled.safetensors   what is added to them for frames coded at double size (cloud; optional)
+    large.safetensors     the same for large frames coded at their own size (cloud; optional)
     telemetry.zdict       zstd dictionary of the rig's records (both ends; optional)
 
 The bundle's id is the first 8 bytes of the manifest's sha256, so it covers every file.

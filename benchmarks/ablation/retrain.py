@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from benchmarks.rd.results import write_json
-from cloud.export import load_model
 from cloud.models.codec import Codec
+from cloud.training.checkpoints import load_model
 from cloud.training.config import TrainConfig
 from cloud.training.data import Pair
 from cloud.training.loop import Trainer

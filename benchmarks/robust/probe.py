@@ -80,7 +80,7 @@ class Probe:
     @contextlib.contextmanager
     def _cut_at(self, threshold: float | None) -> Iterator[None]:
         """Decode with another threshold than the bundle's: it is part of the model's configuration."""
-        models = {id(one): one for one in (self._decoder.model, self._decoder.doubled)}
+        models = {id(one): one for one in (self._decoder.model, self._decoder.doubled, self._decoder.large)}
         owners = [] if threshold is None else [self._decoder, *models.values()]
         before = [owner.config for owner in owners]
         try:

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cloud.models.codec import Codec, ModelConfig
 from common.errors import BundleCorrupt
 
 
@@ -83,3 +84,27 @@ def load_critic(path: Path) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
         names = [name for name in file.keys() if name.startswith("critic.")]  # noqa: SIM118
         return {name.removeprefix("critic."): file.get_tensor(name) for name in names}
+
+
+def load_model(checkpoint: Path) -> tuple[Codec, dict[str, Any]]:
+    """Return the averaged model of a training checkpoint, and the run's facts.
+
+    Raises:
+        BundleCorrupt: if the file cannot be read or does not hold a model.
+    """
+    try:
+        with safe_open(checkpoint, "pt") as file:
+            facts: dict[str, Any] = json.loads(file.metadata()["facts"])
+            model = Codec(ModelConfig(**facts["config"]["model"]))
+            model.load_state_dict({name: file.get_tensor(f"ema.{name}") for name in model.state_dict()})
+    except Exception as why:
+        raise BundleCorrupt(checkpoint, f"{type(why).__name__}: {why}") from why
+    return model, facts
+
+
+def load_refiner(checkpoint: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of the refiner trained along in a checkpoint that opens; empty if there is none."""
+    prefix = "ema.refiner."
+    with safe_open(checkpoint, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}

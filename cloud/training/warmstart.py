@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cloud.models.hyperprior import laplace_bits
+from cloud.tensors import read_tensors
 from common.bundle import Bundle
 from common.entropy.coder import PROBABILITY_TOTAL
 from common.errors import BundleCorrupt
@@ -27,16 +28,14 @@ def bundle_weights(bundle: Bundle, model: nn.Module) -> dict[str, Tensor]:
         BundleCorrupt: a file does not open, or lacks a tensor.
     """
     try:
-        weights = {
-            name: value.float() for name, value in load_file(bundle.file("decoder.safetensors")).items()
-        }
+        weights = read_tensors(bundle.file("decoder.safetensors"))
         arrays = load_file(bundle.file("entropy.safetensors"))
         refiner = "refiner.safetensors"
         if refiner in bundle.manifest["files"]:
             found = load_file(bundle.file(refiner))
             weights |= {f"refiner.{name}": value.float() for name, value in found.items()}
         weights |= _hyperprior(arrays)
-    except (OSError, KeyError, SafetensorError) as why:
+    except (OSError, KeyError, ValueError, SafetensorError) as why:
         raise BundleCorrupt(bundle.path, f"{type(why).__name__}: {why}") from why
     wanted = model.state_dict()
     return {

@@ -30,7 +30,17 @@ def test_help_needs_neither_torch_nor_grpc() -> None:
 
 def test_help_names_every_command() -> None:
     text = run("--help").stdout
-    for command in ("serve", "decode", "bundle", "train", "refine", "illuminate", "contexts", "export"):
+    for command in (
+        "serve",
+        "decode",
+        "bundle",
+        "train",
+        "refine",
+        "illuminate",
+        "contexts",
+        "quantise",
+        "export",
+    ):
         assert command in text
 
 

@@ -6,8 +6,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cloud.networks import DECODER, DOUBLED, REFINER, load_codec, load_doubled, load_refiner, shares
+from cloud.networks import (
+    ADDITIONS,
+    DECODER,
+    DOUBLED,
+    LARGE,
+    REFINER,
+    large_from,
+    load_added,
+    load_codec,
+    load_refiner,
+    shares,
+)
 from cloud.rebundle import manifest_text
+from cloud.tensors import read_tensors
 from common.bundle import Bundle
 from common.errors import BundleCorrupt
 
@@ -37,8 +49,8 @@ def changed(bundle: Bundle, folder, change=None, file=DECODER, **tables) -> Bund
 def test_the_shipped_networks_open_ready_to_decode(shipped):
     model = load_codec(shipped, CPU)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
-    stored = load_file(shipped.file(DECODER))
-    assert model.state_dict()[NAME].equal(stored[NAME].float())
+    stored = read_tensors(shipped.file(DECODER))
+    assert model.state_dict()[NAME].equal(stored[NAME])
     assert not load_refiner(shipped, CPU).training and len(shares(shipped)) == 8
 
 
@@ -53,26 +65,32 @@ def test_weights_that_are_missing_or_unknown_are_refused(shipped, tmp_path):
         load_codec(changed(shipped, tmp_path / "model", model=shipped.manifest["model"] | {"wings": 2}), CPU)
 
 
-def test_without_an_addition_double_size_has_the_same_network(shipped, tmp_path):
+@pytest.mark.parametrize("addition", ADDITIONS, ids=lambda one: one.name)
+def test_without_an_addition_its_frames_have_the_same_network(shipped, tmp_path, addition):
     plain = changed(shipped, tmp_path / "plain")
-    files = {k: v for k, v in plain.manifest["files"].items() if k != DOUBLED}
+    files = {k: v for k, v in plain.manifest["files"].items() if k != addition.file}
     plain.manifest["files"] = files
     model = load_codec(plain, CPU)
-    assert load_doubled(plain, model) is model
+    assert load_added(plain, model, addition) is model
 
 
-def test_an_addition_is_for_double_size_alone(shipped, tmp_path):
+@pytest.mark.parametrize("addition", ADDITIONS, ids=lambda one: one.name)
+def test_an_addition_leaves_the_first_network_as_it_is(shipped, tmp_path, addition):
     before = load_file(shipped.file(DECODER))[NAME].float()
     bundle = changed(
-        shipped, tmp_path / "b", lambda _: {NAME + ".delta": torch.full_like(before, 0.5).half()}, DOUBLED
+        shipped,
+        tmp_path / "b",
+        lambda _: {NAME + ".delta": torch.full_like(before, 0.5).half()},
+        addition.file,
+        large={"pixels": 7},
     )
     model = load_codec(bundle, CPU)
-    doubled = load_doubled(bundle, model)
+    other = load_added(bundle, model, addition)
     assert model.state_dict()[NAME].equal(before)
-    torch.testing.assert_close(doubled.state_dict()[NAME], before + 0.5)
+    torch.testing.assert_close(other.state_dict()[NAME], before + 0.5)
     for name, value in model.state_dict().items():
-        assert name == NAME or value.equal(doubled.state_dict()[name]), name
-    assert not doubled.training and not any(p.requires_grad for p in doubled.parameters())
+        assert name == NAME or value.equal(other.state_dict()[name]), name
+    assert not other.training and not any(p.requires_grad for p in other.parameters())
 
 
 @pytest.mark.parametrize(
@@ -80,16 +98,30 @@ def test_an_addition_is_for_double_size_alone(shipped, tmp_path):
     [{"gone.delta": torch.zeros(2)}, {NAME + ".delta": torch.zeros(2)}, {NAME + ".up": torch.zeros(2, 1)}],
 )
 def test_an_addition_that_does_not_fit_is_refused(shipped, tmp_path, addition):
-    bundle = changed(shipped, tmp_path / "b", lambda _: addition, DOUBLED)
+    bundle = changed(shipped, tmp_path / "b", lambda _: addition, DOUBLED.file)
     with pytest.raises(BundleCorrupt, match="doubled"):
-        load_doubled(bundle, load_codec(bundle, CPU))
+        load_added(bundle, load_codec(bundle, CPU), DOUBLED)
+
+
+@pytest.mark.parametrize("facts", [{}, {"pixels": -1}, {"pixels": "many"}, {"pixels": True}, {"pixels": 1.5}])
+def test_the_weights_for_large_frames_need_to_know_what_is_large(shipped, tmp_path, facts):
+    bundle = changed(shipped, tmp_path / "b", lambda _: {}, LARGE.file, large=facts)
+    with pytest.raises(BundleCorrupt, match=r"large\.pixels"):
+        large_from(bundle)
+
+
+def test_large_frames_begin_above_the_number_of_the_manifest(shipped, tmp_path):
+    bundle = changed(shipped, tmp_path / "b", lambda _: {}, LARGE.file, large={"pixels": 999})
+    assert large_from(bundle) == 1000
+    bundle.manifest["files"].pop(LARGE.file)
+    assert large_from(bundle) == 0
 
 
 def test_a_damaged_file_is_refused(shipped, tmp_path):
     for name, opened in (
         (DECODER, lambda b: load_codec(b, CPU)),
         (REFINER, lambda b: load_refiner(b, CPU)),
-        (DOUBLED, lambda b: load_doubled(b, load_codec(b, CPU))),
+        *((one.file, lambda b, one=one: load_added(b, load_codec(b, CPU), one)) for one in ADDITIONS),
     ):
         bundle = changed(shipped, tmp_path / name, lambda _: {"x": torch.zeros(1)}, name)
         bundle.file(name).write_bytes(b"no tensors")

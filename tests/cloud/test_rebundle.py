@@ -12,12 +12,14 @@ from cloud.decoder import Decoder, DecodeRequest
 from cloud.export import main, write_bundle
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.refiner import Refiner
+from cloud.networks import DECODER, DOUBLED, LARGE
 from cloud.rebundle import (
     add_contexts,
-    add_doubled,
     add_illumination,
     add_refinement,
+    add_weights,
     manifest_text,
+    quantise_decoder,
     replace_decoder,
     take_illumination,
 )
@@ -190,8 +192,10 @@ def test_another_encoder_another_model_and_no_share_are_refused(bundle, tmp_path
 
 
 def test_the_command_checks_its_options_before_it_reads(tmp_path):
-    with pytest.raises(UsageError, match="--share and --doubled go with --decoder-of"):
+    with pytest.raises(UsageError, match="--share, --doubled and --large go with --decoder-of"):
         main(["none", str(tmp_path / "b"), "--share", "0.5"])
+    with pytest.raises(UsageError, match="one, then the other"):
+        main(["none", "b", "--decoder-of", "compact", "--doubled", "1", "--large", "1"])
     with pytest.raises(UsageError, match="--tables"):
         main(["none", str(tmp_path / "b"), "--decoder-of", "compact", "--tables", "compact"])
     with pytest.raises(BundleNotFound):
@@ -199,7 +203,7 @@ def test_the_command_checks_its_options_before_it_reads(tmp_path):
 
 
 def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
-    new = add_doubled(bundle, tmp_path / "new", trained(bundle), {"steps": 7}, size=SIZE, share=0.5)
+    new = add_weights(bundle, tmp_path / "new", DOUBLED, trained(bundle), {"steps": 7}, size=SIZE, share=0.5)
     assert new.id != bundle.id and new.manifest["doubled"] == {"steps": 7, "share": 0.5}
     for name in bundle.manifest["files"]:
         assert new.file(name).read_bytes() == bundle.file(name).read_bytes()
@@ -214,7 +218,7 @@ def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
         "plain": new,
         "double": with_sizes(bundle, tmp_path / "source"),
     }
-    sized["both"] = add_doubled(sized["double"], tmp_path / "both", trained(bundle), {}, size=SIZE)
+    sized["both"] = add_weights(sized["double"], tmp_path / "both", DOUBLED, trained(bundle), {}, size=SIZE)
     shown = {}
     for key, one in (sized | {"old": bundle}).items():
         packet = Encoder(one, threads=1).encode(image, 3).packet
@@ -223,11 +227,91 @@ def test_a_second_decoder_is_for_double_size_alone(bundle, tmp_path):
     assert (shown["both"] != shown["double"]).any()
 
 
+def test_weights_for_large_frames_are_for_those_at_their_own_size_alone(bundle, tmp_path):
+    source = with_sizes(bundle, tmp_path / "source", [SIZES[0] | {"scale": [1] * 4 + [2] * 2 + [4] * 2}])
+    new = add_weights(
+        source, tmp_path / "new", LARGE, trained(bundle), {"pixels": 64 * 128 - 1}, size=SIZE, share=0.5
+    )
+    assert new.manifest["large"] == {"pixels": 64 * 128 - 1, "share": 0.5}
+    assert set(new.manifest["files"]) - set(source.manifest["files"]) == {"large.safetensors"}
+    decoder, plain = Decoder(new, "cpu"), Decoder(source, "cpu")
+    assert plain.large is plain.model and decoder.doubled is decoder.model is not decoder.large
+    rng = np.random.default_rng(0)
+    changed = {}
+    for height, width in ((64, 128), (64, 127), (128, 64)):
+        image = rng.integers(0, 256, (height, width, 3), np.uint8)
+        for quality in (3, 4, 6):
+            views = [
+                one.decode(
+                    DecodeRequest(Encoder(of, threads=1).encode(image, quality).packet, height, width, image)
+                ).image
+                for one, of in ((decoder, new), (plain, source))
+            ]
+            changed[height, width, quality] = not np.array_equal(*views)
+    assert {key for key, differs in changed.items() if differs} == {(64, 128, 4), (128, 64, 4)}
+
+
+def test_both_additions_stay_beside_each_other(bundle, tmp_path):
+    first = add_weights(bundle, tmp_path / "a", DOUBLED, trained(bundle), {}, size=SIZE)
+    both = add_weights(first, tmp_path / "b", LARGE, trained(bundle), {"pixels": 9}, size=SIZE)
+    refined = add_refinement(both, tmp_path / "c", refinement(), Refiner().state_dict(), {})
+    assert {"doubled", "large", "refinement"} <= set(refined.manifest)
+    replaced = replace_decoder(refined, tmp_path / "d", trained(bundle), CONFIG, {})
+    assert not {"doubled", "large"} & set(replaced.manifest)
+    assert not {"doubled.safetensors", "large.safetensors"} & set(replaced.manifest["files"])
+
+
+def test_a_quantised_decoder_takes_half_and_shows_nearly_the_same(bundle, tmp_path):
+    small = quantise_decoder(bundle, tmp_path / "small")
+    assert small.id != bundle.id and small.file(DECODER).stat().st_mode & 0o777 == 0o644
+    for name in bundle.manifest["files"]:
+        same = small.file(name).read_bytes() == bundle.file(name).read_bytes()
+        assert same == (name != DECODER)
+    assert small.file(DECODER).stat().st_size < 0.7 * bundle.file(DECODER).stat().st_size
+    before, after = (Decoder(one, "cpu").model.state_dict() for one in (bundle, small))
+    for name, value in before.items():
+        if name.startswith(("hyperprior.", "masked_object.")):
+            continue  # no bundle holds these
+        if name.startswith("analysis.") or value.ndim < 2:
+            assert after[name].equal(value), name
+        else:
+            largest = value.flatten(1).abs().amax(1)
+            off = (after[name] - value).flatten(1).abs().amax(1)
+            assert bool((off <= largest / 250).all()), name
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    frames = [Encoder(one, threads=1).encode(image, 3) for one in (bundle, small)]
+    assert frames[0].coded.payload == frames[1].coded.payload
+    again = quantise_decoder(small, tmp_path / "again")
+    assert again.file(DECODER).read_bytes() == small.file(DECODER).read_bytes(), "nothing is lost twice"
+
+
+def test_a_quantised_decoder_is_added_to_and_replaced_as_any_other(bundle, tmp_path):
+    small = quantise_decoder(bundle, tmp_path / "small")
+    new = add_weights(small, tmp_path / "new", DOUBLED, trained(small), {}, size=SIZE)
+    name = "pixels.fuse.weight"
+    own, doubled = (m.state_dict()[name] for m in (Decoder(new, "cpu").model, Decoder(new, "cpu").doubled))
+    torch.testing.assert_close(doubled, own + 0.25, atol=3e-3, rtol=0)
+    quantised = quantise_decoder(
+        add_weights(bundle, tmp_path / "a", DOUBLED, trained(bundle), {}, SIZE), tmp_path / "b"
+    )
+    assert "doubled" in quantised.manifest and Decoder(quantised, "cpu").doubled is not None
+    replaced = replace_decoder(new, tmp_path / "c", trained(small), CONFIG, {})
+    torch.testing.assert_close(
+        Decoder(replaced, "cpu").model.state_dict()[name], own + 0.25, atol=1e-3, rtol=0
+    )
+    with pytest.raises(UsageError, match="another folder"):
+        quantise_decoder(bundle, bundle.path)
+    (tmp_path / "new" / DECODER).write_bytes(b"no tensors")
+    with pytest.raises(BundleCorrupt):
+        quantise_decoder(new, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_second_decoder_is_kept_by_all_that_keeps_the_first(bundle, tmp_path):
-    second = add_doubled(bundle, tmp_path / "a", trained(bundle), {"steps": 7}, size=SIZE)
+    second = add_weights(bundle, tmp_path / "a", DOUBLED, trained(bundle), {"steps": 7}, size=SIZE)
     lit = add_illumination(second, tmp_path / "b", light([(0, 0, 0)]), {})
     refined = add_refinement(lit, tmp_path / "c", refinement(), Refiner().state_dict(), {})
-    again = add_doubled(refined, tmp_path / "d", trained(bundle), {"steps": 8}, size=SIZE)
+    again = add_weights(refined, tmp_path / "d", DOUBLED, trained(bundle), {"steps": 8}, size=SIZE)
     for one in (lit, refined):
         assert one.manifest["doubled"]["steps"] == 7
         assert one.file("doubled.safetensors").read_bytes() == second.file("doubled.safetensors").read_bytes()
@@ -252,10 +336,10 @@ def test_a_second_decoder_that_makes_no_sense_is_refused(bundle, tmp_path):
     ):
         arguments = {"weights": trained(bundle), "size": SIZE} | arguments
         with pytest.raises(UsageError, match=why):
-            add_doubled(bundle, tmp_path / "new", facts={}, **arguments)
+            add_weights(bundle, tmp_path / "new", DOUBLED, facts={}, **arguments)
         assert not (tmp_path / "new").exists()
     with pytest.raises(UsageError, match="another folder"):
-        add_doubled(bundle, bundle.path, trained(bundle), {}, size=SIZE)
+        add_weights(bundle, bundle.path, DOUBLED, trained(bundle), {}, size=SIZE)
 
 
 def test_the_command_puts_a_second_decoder_beside_the_first_and_says_when_one_goes(
@@ -267,13 +351,20 @@ def test_the_command_puts_a_second_decoder_beside_the_first_and_says_when_one_go
     doubled, replaced = tmp_path / "doubled", tmp_path / "replaced"
     asked = ["run.safetensors", str(doubled), "--decoder-of", str(bundle.path), "--share", "0.5"]
     for megabytes in ("0", "-1", "nan", "1e9"):
-        with pytest.raises(UsageError, match="--doubled"):
-            main([*asked, "--doubled", megabytes])
+        for option in ("--doubled", "--large"):
+            with pytest.raises(UsageError, match=option):
+                main([*asked, option, megabytes])
     assert main([*asked, "--doubled", "0.2", "--note", "tried"]) == 0
     made = Bundle.load(doubled)
     facts = {"steps": 3, "minutes": 1.5, "note": "tried", "share": 0.5}
     assert made.manifest["doubled"] == facts and "left out" not in capsys.readouterr().out
     assert made.file("doubled.safetensors").stat().st_size < 250_000
+    large = ["run.safetensors", str(tmp_path / "large"), "--decoder-of", str(doubled), "--large", "0.2"]
+    assert main(large) == 0
+    both = Bundle.load(tmp_path / "large")
+    assert both.manifest["large"] == {"pixels": 131071, "steps": 3, "minutes": 1.5, "note": "", "share": 1.0}
+    assert both.manifest["doubled"] == facts
+    capsys.readouterr()
     assert main(["run.safetensors", str(replaced), "--decoder-of", str(doubled)]) == 0
     assert "doubled.safetensors is left out" in capsys.readouterr().out
     assert "doubled.safetensors" not in Bundle.load(replaced).manifest["files"]

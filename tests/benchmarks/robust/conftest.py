@@ -44,7 +44,7 @@ class Decoder:
 
     def __init__(self):
         self.config = Config()
-        self.model, self.doubled = (SimpleNamespace(config=self.config) for _ in range(2))
+        self.model, self.doubled, self.large = (SimpleNamespace(config=self.config) for _ in range(3))
         self.requests = []
 
     def decode(self, request):

@@ -24,7 +24,7 @@ def test_the_threshold_is_set_for_one_call(probe, decoder, quality):
     for threshold, least in ((0.6, 0.6), (0.0, 0.0)):
         mask = probe.decode(packet, (128, 256), SIDE, threshold=threshold).mask
         assert mask[mask > 0].min() >= least
-        assert decoder.config is decoder.model.config is decoder.doubled.config is before
+        assert all(one.config is before for one in (decoder, decoder.model, decoder.doubled, decoder.large))
     assert (mask > 0).sum() > 250 * 128
     mask = probe.decode(packet, (128, 256), SIDE).mask
     assert 0.2 <= mask[mask > 0].min() < 0.3

@@ -51,7 +51,7 @@ def test_the_config_for_a_gpu_trains_the_same_model_with_its_refiner():
     assert large.refiner_width and large.weight_critic and len(large.quality_weights) == 8
 
 
-@pytest.mark.parametrize("name", ["decoder.toml", "doubled.toml"])
+@pytest.mark.parametrize("name", ["decoder.toml", "doubled.toml", "large.toml"])
 def test_the_configs_for_the_decoder_alone_round_as_the_shipped_bundle_does(name):
     folder = Path(cloud.training.__file__).parent / "configs"
     small, alone = (load_config(folder / each) for each in ("compact.toml", name))

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import torch
 
-from cloud.export import load_model
+from cloud.training.checkpoints import load_model
 from cloud.training.config import parse_config
 from cloud.training.loop import Trainer
 from cloud.training.losses import AlexDistance

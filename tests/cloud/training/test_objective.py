@@ -9,8 +9,8 @@ import torch
 
 import cloud.training
 from cloud.decoder import Decoder
-from cloud.export import load_model, load_refiner
 from cloud.models.codec import Codec
+from cloud.training.checkpoints import load_model, load_refiner
 from cloud.training.config import load_config, parse_config
 from cloud.training.critic import Adversary
 from cloud.training.loop import Trainer
