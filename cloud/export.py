@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
 from cloud.networks import ADDITIONS, DECODER, LARGE, PIXELS, Addition
-from cloud.rebundle import add_refinement, add_weights, manifest_text, replace_decoder, take_illumination
+from cloud.rebundle import add_refinement, manifest_text, take_illumination
+from cloud.reweight import add_weights, replace_decoder
 from cloud.tensors import write_tensors
 from cloud.training.checkpoints import load_model, load_refiner
 from common.bundle import ENTROPY, MANIFEST, Bundle

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cloud.networks import DECODER
-from cloud.rebundle import quantise_decoder
+from cloud.reweight import quantise_decoder
 from common.bundle import Bundle
 
 
