@@ -40,21 +40,25 @@ def monocular_disparity(encoder: Any, decoder: Any, request: Any, side: RgbImage
     quality = next(q for q in range(8) if encoder.bundle.coded_view(q, height, width).width == width)
     packet = encoder.encode(np.zeros_like(side), quality).packet
     caught: list[Any] = []
-    core = getattr(getattr(decoder, "model", None), "geometry", None)
-    if core is None:
+    # A bundle may have other weights for large frames: whichever network decodes this one is asked.
+    networks = [getattr(decoder, name, None) for name in ("model", "large")]
+    found = [getattr(network, "geometry", None) for network in networks]
+    cores = {id(core): core for core in found if core is not None}
+    if not cores:
         raise MdicError("this decoder has no geometry core: its monocular prior cannot be measured")
 
     def stop(_module: Any, inputs: tuple[Any, ...]) -> None:
         caught.append(inputs[2] * STRIDE)  # (h, side features, prior in positions)
         raise _Guessed
 
-    handle = core.match16.register_forward_pre_hook(stop)
+    handles = [core.match16.register_forward_pre_hook(stop) for core in cores.values()]
     try:
         decoder.decode(request(packet=packet, height=height, width=width, side=side))
     except _Guessed:
         pass
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     if not caught:
         raise MdicError("the decoder went past its geometry core: its monocular prior cannot be measured")
     coarse = caught[-1][0, 0].detach().float().cpu().numpy()

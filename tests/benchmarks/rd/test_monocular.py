@@ -50,6 +50,10 @@ def test_the_bundle_gives_a_prior_that_depends_on_the_side_view_and_not_on_the_m
         first, monocular_disparity(encoder, decoder, DecodeRequest, frames[1].side), atol=0.1
     )
 
+    # Large frames may have weights of their own, and so a prior of their own.
+    wide = StereoStreet(1, height=320, width=448).frame(0).side
+    assert monocular_disparity(encoder, decoder, DecodeRequest, wide).shape == (320, 448)
+
     # A packet that does say something of the main view must leave the prior as it is.
     caught = []
     handle = decoder.model.geometry.register_forward_hook(
