@@ -89,9 +89,13 @@ def _decoder(bundle: Bundle) -> dict[str, Tensor]:
     """Return the weights of a bundle's decoder, float32."""
     path = bundle.file(DECODER)
     try:
-        return read_tensors(path)
+        weights = read_tensors(path)
     except (OSError, ValueError, SafetensorError) as why:
         raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
+    broken = [name for name, value in weights.items() if not bool(value.isfinite().all())]
+    if broken:
+        raise BundleCorrupt(path, f"weights that are not finite: {broken[0]}")
+    return weights
 
 
 def quantise_decoder(bundle: Bundle, folder: Path) -> Bundle:

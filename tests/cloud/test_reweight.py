@@ -177,6 +177,11 @@ def test_a_quantised_decoder_is_added_to_and_replaced_as_any_other(bundle, tmp_p
     )
     with pytest.raises(UsageError, match="another folder"):
         quantise_decoder(bundle, bundle.path)
+    broken = trained(bundle)
+    broken["pixels.fuse.weight"] = broken["pixels.fuse.weight"] * float("nan")
+    spoilt = replace_decoder(bundle, tmp_path / "spoilt", broken, CONFIG, {})
+    with pytest.raises(BundleCorrupt, match=r"not finite: pixels\.fuse\.weight"):
+        quantise_decoder(spoilt, tmp_path / "d")
     (tmp_path / "new" / DECODER).write_bytes(b"no tensors")
     with pytest.raises(BundleCorrupt):
         quantise_decoder(new, tmp_path / "d")
