@@ -55,6 +55,7 @@ class ModelConfig:
         True  # the side view moved by disparity; without, its latent enters in place, as in the paper
     )
     kernel: str = "bicubic"  # of the last, full-resolution warp; or "lanczos"
+    sweep: bool = False  # every disparity tried with the edge's own transform: near things
     upright: bool = False  # one disparity along vertical edges, before that warp
     attention: str = "row"  # matching at strides 16 and 8: along rows, or "global" over all positions
     start: str = "coarse"  # diffusion from the coarse latent plus noise, or from pure "noise"
@@ -145,6 +146,7 @@ class Codec(nn.Module):
             warps=config.warp,
             kernel=config.kernel,
             upright=config.upright,
+            sweep=config.sweep,
         )
         self.latent = BlockLatent(config.diffusion_channels)
         self.denoiser = Denoiser(

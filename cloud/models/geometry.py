@@ -1,10 +1,10 @@
 """The geometry core: where in the side view each pixel of the main view is (docs/method.md).
 
 Coarse to fine: a prior from the side view alone, row-wise matching of the decoded features against the side
-view's at strides 16, 8 and 4, a search with the edge's own transform, two refinements by analysis and synthesis
-(warp, run the edge's transform over the result, compare with the decoded latents), then a sub-pixel disparity for
-every pixel and a full-resolution warp. Rectified stereo is assumed: main pixel x matches side pixel x - d on the same
-row.
+view's at strides 16, 8 and 4, at stride 16 once more where a sweep with the edge's own transform finds the prior far
+off, a search with that transform, two refinements by analysis and synthesis (warp, run the edge's transform over the
+result, compare with the decoded latents), then a sub-pixel disparity for every pixel and a full-resolution warp.
+Rectified stereo is assumed: main pixel x matches side pixel x - d on the same row.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .blocks import conv, stack, upsample, zero
 from .search import Search
+from .sweep import sweep
 from .upright import upright
 from .warping import warp
 
@@ -183,9 +184,10 @@ class GeometryCore(nn.Module):
         warps: bool = True,
         kernel: str = "bicubic",
         upright: bool = False,
+        sweep: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel, self.upright = kernel, upright
+        self.kernel, self.upright, self.sweep = kernel, upright, sweep
         w4, w8, w16 = widths
         self.enter = conv(latent_channels, w16)
         self.quality = nn.Parameter(torch.zeros(qualities, w16))
@@ -247,11 +249,15 @@ class GeometryCore(nn.Module):
         bias = self.quality[quality][:, :, None, None] + self.absent[None, :, None, None] * (1 - present)
         h = self.r16a(h + bias.to(h.dtype))
         mono = F.softplus(self.monocular(s16).float())
-        m = self.match16(h, s16, mono)
-        h = self.r16b(self.fuse16(self._cat(h, m.features, s16, m.disparity, m.entropy, m.peak, mono)))
-        d16 = m.disparity + self.disparity16(h).float()
+        found16, d16 = self._match16(h, s16, mono)
+        if self.sweep:
+            swept = sweep(side, y_hat, gain, transform)
+            better = swept.better(d16 * 16) & (present > 0)
+            if better.any():  # the prior was wrong there: once more
+                mono = torch.where(better, swept.disparity / 16, mono)
+                found16, d16 = self._match16(h, s16, mono)
 
-        h = self.up8(h)
+        h = self.up8(found16)
         m = self.match8(h, s8, _double(d16))
         h = self.r8(self.fuse8(self._cat(h, m.features, m.disparity, m.entropy, m.peak, _double(d16))))
         d8 = m.disparity + self.disparity8(h).float()
@@ -287,6 +293,12 @@ class GeometryCore(nn.Module):
         if self.upright:
             disparity = upright(disparity, warp(side, disparity))
         return Geometry(disparity, warp(side, disparity, self.kernel), hidden8, self.out4(h), levels)
+
+    def _match16(self, h: Tensor, s16: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and disparity at stride 16, of coded features h matched around a prior (B, 1, H, W)."""
+        m = self.match16(h, s16, prior)
+        h = self.r16b(self.fuse16(self._cat(h, m.features, s16, m.disparity, m.entropy, m.peak, prior)))
+        return h, m.disparity + self.disparity16(h).float()
 
     @staticmethod
     def _unmoved(hidden8: Tensor, side: Tensor, levels: list[Tensor]) -> Geometry:

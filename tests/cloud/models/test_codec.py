@@ -53,6 +53,7 @@ def test_decoding_depends_on_noise_and_steps_but_not_on_hidden_state():
         ({"entropy": "fsq"}, {"tokens"}),
         ({"entropy": "checkerboard"}, {"hyperprior"}),
         ({"start": "noise"}, set()),
+        ({"sweep": True}, set()),
     ],
 )
 def test_a_switch_adds_nothing_but_its_own_weights(switch, names):

@@ -5,6 +5,7 @@ import torch
 
 from cloud.models import geometry
 from cloud.models.geometry import Comparison, GeometryCore, GlobalMatch, RowMatch, SideFeatures
+from cloud.models.sweep import Swept
 
 
 def test_matching_the_same_features_finds_the_shift():
@@ -134,3 +135,43 @@ def test_upright_is_the_cores_answer_made_upright_and_off_unless_asked_for():
     )
     assert (straight.disparity - plain.disparity).abs().max().item() > 0.1
     torch.testing.assert_close(straight.warped, geometry.warp(side, straight.disparity, core.kernel))
+
+
+def swept_core(monkeypatch, better):
+    """Return (core, its arguments, what it matched around at stride 16); the sweep finds 48 pixels where told."""
+    torch.manual_seed(0)
+    features, core = SideFeatures(4), GeometryCore(4, 8, sweep=True).eval()
+    side = torch.rand(2, 3, 64, 128) * 2 - 1
+    present = torch.tensor([1.0, 0.0])[:, None, None, None]
+    more = (features(side, torch.randn(2, 4, 4, 8), present), present, transform)
+    given = (torch.randn(2, 4, 4, 8), torch.tensor([0, 7]), side, *more)
+    given += (torch.randn(2, 4, 4, 8).round(), torch.ones(2, 4, 1, 1))
+    found = Swept(torch.full((2, 1, 4, 8), 48.0), torch.zeros(2, 3, 4, 8))
+    monkeypatch.setattr(geometry, "sweep", lambda *_: found)
+    monkeypatch.setattr(Swept, "better", lambda *_: better.expand(2, 1, 4, 8))
+    around = []
+    core.match16.register_forward_hook(lambda _, inputs, __: around.append(inputs[2].clone()))
+    return core, given, around
+
+
+def test_where_the_sweep_is_better_stride_16_is_matched_once_more_around_it(monkeypatch):
+    better = torch.zeros(1, 1, 4, 8, dtype=torch.bool)
+    better[..., 1:3, 2:6] = True
+    core, given, around = swept_core(monkeypatch, better)
+    with torch.no_grad():
+        out = core(*given)
+    first, second = around
+    assert (second[0][better[0]] == 3).all() and not (first[0] == 3).any()  # 48 pixels are three cells
+    assert torch.equal(second[0][~better[0]], first[0][~better[0]])
+    assert torch.equal(second[1], first[1])  # no side view there: nothing to be found in it
+    assert torch.equal(out.levels[0], second * 16)
+
+
+def test_where_it_is_nowhere_better_nothing_changes(monkeypatch):
+    core, given, around = swept_core(monkeypatch, torch.zeros(1, 1, 4, 8, dtype=torch.bool))
+    with torch.no_grad():
+        out = core(*given)
+        assert len(around) == 1
+        core.sweep = False
+        plain = core(*given)
+    torch.testing.assert_close(out.disparity, plain.disparity, rtol=0, atol=0)
