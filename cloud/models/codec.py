@@ -67,13 +67,15 @@ class ModelConfig:
         """Check the switches.
 
         Raises:
-            ValueError: an unknown choice, or pixel skips of a warp that is not there.
+            ValueError: an unknown choice, pixel skips of a warp that is not there, or a sweep whose prior nobody asks.
         """
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.skips and not self.warp:
             raise ValueError("skips need the warp: without it the side view is not aligned with the picture")
+        if self.sweep and self.attention != "row":
+            raise ValueError("sweep needs matching along rows: what it finds is where that begins to look")
 
 
 _CHOICES = {

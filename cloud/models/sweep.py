@@ -58,7 +58,7 @@ def sweep(
     gain: Tensor,
     transform: Callable[[Tensor], Tensor],
 ) -> Swept:
-    """Try every disparity for every cell.
+    """Try every disparity for every cell; return the best ones and all scores.
 
     Args:
         side: (B, 3, H, W) in [-1, 1].

@@ -66,7 +66,14 @@ def test_a_switch_adds_nothing_but_its_own_weights(switch, names):
 
 
 @pytest.mark.parametrize(
-    "switch", [{"attention": "rows"}, {"start": "middle"}, {"entropy": "gzip"}, {"warp": False}]
+    "switch",
+    [
+        {"attention": "rows"},
+        {"start": "middle"},
+        {"entropy": "gzip"},
+        {"warp": False},
+        {"sweep": True, "attention": "global"},
+    ],
 )
 def test_unknown_or_impossible_switches_are_refused(switch):
     with pytest.raises(ValueError, match=next(iter(switch))):
