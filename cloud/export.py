@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cloud.models.codec import Codec, ModelConfig
 from cloud.models.hyperprior import SCALE_COUNT, SCALE_OFFSET, SCALE_STEP
-from cloud.networks import ADDITIONS, DECODER, LARGE, PIXELS, Addition
+from cloud.networks import ADDITIONS, DECODER, LARGE, PIXELS, SWEEP, Addition
 from cloud.rebundle import add_refinement, manifest_text, take_illumination
 from cloud.reweight import add_weights, replace_decoder
 from cloud.tensors import write_tensors
@@ -288,6 +288,7 @@ def main(argv: list[str] | None = None) -> int:
         weights, training = model.state_dict(), _training(facts, args.note)
         if addition is not None:
             training |= {PIXELS: _LARGE_ABOVE} if addition == LARGE else {}
+            training |= {SWEEP: True} if model.config.sweep else {}
             _tell(add_weights(source, args.folder, addition, weights, training, size, args.share))
             return 0
         _tell(replace_decoder(source, args.folder, weights, model.config, training, args.share, args.name))

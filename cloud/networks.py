@@ -20,6 +20,8 @@ DECODER, REFINER = "decoder.safetensors", "refiner.safetensors"
 """The decoder's weights, and those behind the refinement's intervals."""
 PIXELS = "pixels"
 """In the manifest's table of the addition for large frames: they have more."""
+SWEEP = "sweep"
+"""In an addition's table of the manifest: whether its frames' disparities are swept (cloud.models.sweep)."""
 _BROKEN = (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError)
 # The trained hyperprior reaches the decoder as integers, not as weights; the other helps training only.
 _NOT_WEIGHTS = ("hyperprior.", "masked_object.")
@@ -64,10 +66,17 @@ def load_added(bundle: Bundle, model: Codec, addition: Addition) -> Codec:
     """Return the network for the frames of an addition: `model` itself, unless the bundle has it.
 
     Raises:
-        BundleCorrupt: the addition's file is damaged or does not fit the weights.
+        BundleCorrupt: the addition's file is damaged or does not fit the weights, or its table is wrong.
     """
     if addition.file not in bundle.manifest["files"]:
         return model
+    facts = bundle.manifest.get(addition.name)
+    swept = facts.get(SWEEP, model.geometry.sweep) if isinstance(facts, dict) else model.geometry.sweep
+    if type(swept) is not bool or (swept and model.config.attention != "row"):
+        raise BundleCorrupt(
+            bundle.path / MANIFEST,
+            f"{addition.name}.{SWEEP}: expected true or false, and true with matching along rows alone, got {swept}",
+        )
     path = bundle.file(addition.file)
     try:
         weights = adapted({name: value.cpu() for name, value in model.state_dict().items()}, load_file(path))
@@ -75,6 +84,7 @@ def load_added(bundle: Bundle, model: Codec, addition: Addition) -> Codec:
         raise BundleCorrupt(path, f"{type(why).__name__}: {why}") from why
     other = copy.deepcopy(model)
     other.load_state_dict(weights)
+    other.geometry.sweep = swept
     return other.requires_grad_(False)
 
 

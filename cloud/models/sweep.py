@@ -26,18 +26,28 @@ _LEAST = 0.01
 _MARGIN, _APART, _COMPANY = 3.2, 12.0, 3
 """What a cell must win by a new disparity, how far that must be away in pixels, and of how many cells around, itself
 among them, the same must hold."""
+_MOST_LEFT = 0.42
+"""Of how much the latents differ at any disparity, what may be left at those found. True side views leave 0.21 to 0.41;
+old ones, whose things are nowhere along the row, 0.35 to 0.56, wrong ones 0.59 and more, five bytes 0.6 and more."""
 
 
 class Swept(NamedTuple):
-    """disparity (B, 1, h, w) in pixels; scores (B, D, h, w), higher is better, one for each of D disparities."""
+    """What a sweep found.
+
+    Attributes:
+        disparity: (B, 1, h, w) in pixels.
+        scores: (B, D, h, w), higher is better, one for each of D disparities.
+        left: (B, 1, 1, 1), how much the latents still differ there, of the mean over all disparities: 0 to about 1.
+    """
 
     disparity: Tensor
     scores: Tensor
+    left: Tensor
 
     def better(self, disparity: Tensor) -> Tensor:
         """Return (B, 1, h, w) bool: where what was found is far from `disparity` (B, 1, h, w), and far better.
 
-        What lies near is left to matching, and to the search.
+        What lies near is left to matching, and to the search; where all that was found fits badly, nowhere.
         """
         steps = self.scores.shape[1]
         place = (disparity / STEP).clamp(0, steps - 1)
@@ -48,7 +58,7 @@ class Swept(NamedTuple):
         wins &= (self.disparity - disparity).abs() > _APART
         # A cell alone is ambiguous.
         company = F.avg_pool2d(F.pad(wins.float(), (1, 1, 1, 1)), 3, 1) * 9
-        return wins & (company > _COMPANY - 0.5)
+        return wins & (company > _COMPANY - 0.5) & (self.left < _MOST_LEFT)
 
 
 @torch.no_grad()
@@ -69,15 +79,16 @@ def sweep(
     costs = _costs(side, y_hat.float(), gain, transform)
     # How much disparities differ depends on the rate: costs are told in units of a picture's own differences.
     unit = (costs.mean(1) - costs.amin(1)).mean((1, 2)).clamp_min(_LEAST)
-    costs = F.avg_pool2d(F.pad(costs / unit[:, None, None, None], (1, 1, 1, 1), mode="replicate"), 3, 1)
-    scores = _semi_global(-costs)
+    smooth = F.avg_pool2d(F.pad(costs / unit[:, None, None, None], (1, 1, 1, 1), mode="replicate"), 3, 1)
+    scores = _semi_global(-smooth)
     best = scores.argmax(1, keepdim=True)
     last = scores.shape[1] - 1
-    left, top, right = (scores.gather(1, (best + k).clamp(0, last)) for k in (-1, 0, 1))
+    before, top, after = (scores.gather(1, (best + k).clamp(0, last)) for k in (-1, 0, 1))
     # The vertex of the parabola through three scores, where there are three.
-    bend = (2 * top - left - right).clamp_min(1e-6)
-    between = torch.where((best > 0) & (best < last), (right - left) / (2 * bend), 0.0).clamp(-0.5, 0.5)
-    return Swept((best + between) * STEP, scores)
+    bend = (2 * top - before - after).clamp_min(1e-6)
+    between = torch.where((best > 0) & (best < last), (after - before) / (2 * bend), 0.0).clamp(-0.5, 0.5)
+    left = costs.gather(1, best).mean((1, 2, 3)) / costs.mean((1, 2, 3)).clamp_min(1e-6)
+    return Swept((best + between) * STEP, scores, left[:, None, None, None])
 
 
 def _costs(side: Tensor, y_hat: Tensor, gain: Tensor, transform: Callable[[Tensor], Tensor]) -> Tensor:

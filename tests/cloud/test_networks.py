@@ -1,5 +1,6 @@
 """cloud.networks: a bundle's networks, opened, and refused where they do not fit."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -101,6 +102,32 @@ def test_an_addition_that_does_not_fit_is_refused(shipped, tmp_path, addition):
     bundle = changed(shipped, tmp_path / "b", lambda _: addition, DOUBLED.file)
     with pytest.raises(BundleCorrupt, match="doubled"):
         load_added(bundle, load_codec(bundle, CPU), DOUBLED)
+
+
+@pytest.mark.parametrize("addition", ADDITIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize("swept", [False, True])
+def test_the_frames_of_an_addition_alone_are_swept_where_the_manifest_says_so(
+    shipped, tmp_path, addition, swept
+):
+    bundle = changed(
+        shipped, tmp_path / "b", lambda _: {}, addition.file, **{addition.name: {"pixels": 7, "sweep": swept}}
+    )
+    model = load_codec(bundle, CPU)
+    other = load_added(bundle, model, addition)
+    assert other.geometry.sweep is swept and not model.geometry.sweep
+    bundle.manifest[addition.name].pop("sweep")
+    assert not load_added(bundle, model, addition).geometry.sweep
+    model.geometry.sweep = True  # a model that is swept everywhere
+    assert load_added(bundle, model, addition).geometry.sweep
+
+
+@pytest.mark.parametrize(("swept", "attention"), [(1, "row"), ("yes", "row"), (True, "global")])
+def test_a_sweep_that_is_not_said_or_cannot_be_is_refused(shipped, tmp_path, swept, attention):
+    bundle = changed(shipped, tmp_path / "b", lambda _: {}, LARGE.file, large={"pixels": 7, "sweep": swept})
+    model = load_codec(bundle, CPU)
+    model.config = dataclasses.replace(model.config, attention=attention)
+    with pytest.raises(BundleCorrupt, match=r"large\.sweep"):
+        load_added(bundle, model, LARGE)
 
 
 @pytest.mark.parametrize("facts", [{}, {"pixels": -1}, {"pixels": "many"}, {"pixels": True}, {"pixels": 1.5}])

@@ -146,7 +146,7 @@ def swept_core(monkeypatch, better):
     more = (features(side, torch.randn(2, 4, 4, 8), present), present, transform)
     given = (torch.randn(2, 4, 4, 8), torch.tensor([0, 7]), side, *more)
     given += (torch.randn(2, 4, 4, 8).round(), torch.ones(2, 4, 1, 1))
-    found = Swept(torch.full((2, 1, 4, 8), 48.0), torch.zeros(2, 3, 4, 8))
+    found = Swept(torch.full((2, 1, 4, 8), 48.0), torch.zeros(2, 3, 4, 8), torch.zeros(2, 1, 1, 1))
     monkeypatch.setattr(geometry, "sweep", lambda *_: found)
     monkeypatch.setattr(Swept, "better", lambda *_: better.expand(2, 1, 4, 8))
     around = []

@@ -58,11 +58,18 @@ def test_a_near_thing_wins_over_the_disparity_around_it_and_right_ones_stay(side
     assert not found.better(torch.where(cells == 96, 96.0, 8.0))[..., 3:7, 12:16].any()
 
 
+def scored(disparity, scores, left=0.1):
+    """Return what a sweep with these scores (1, D, h, w) found; so much is `left`."""
+    rows, columns = scores.shape[2:]
+    found = torch.full((1, 1, rows, columns), disparity)
+    return Swept(found, scores, torch.full((1, 1, 1, 1), left))
+
+
 def test_what_is_near_by_is_left_to_matching(side):
     """Up to 12 pixels away nothing is called better, however much it is."""
     scores = torch.zeros(1, 20, 3, 3)
     scores[:, 10] = 100.0
-    found = Swept(torch.full((1, 1, 3, 3), 40.0), scores)
+    found = scored(40.0, scores)
     assert not found.better(torch.full((1, 1, 3, 3), 29.0)).any()
     assert found.better(torch.full((1, 1, 3, 3), 27.0)).all()
     assert found.better(torch.full((1, 1, 3, 3), 900.0)).all()
@@ -72,10 +79,29 @@ def test_what_is_near_by_is_left_to_matching(side):
 def test_cells_alone_are_not_believed():
     scores = torch.zeros(1, 20, 5, 5)
     scores[0, 10, 2, 2] = 100.0
-    found = Swept(torch.full((1, 1, 5, 5), 40.0), scores)
+    found = scored(40.0, scores)
     assert not found.better(torch.zeros(1, 1, 5, 5)).any()
     scores[0, 10, 2:4, 1:4] = 100.0
     assert found.better(torch.zeros(1, 1, 5, 5)).sum() == 6
+
+
+@pytest.mark.parametrize(("left", "believed"), [(0.41, True), (0.43, False)])
+def test_where_the_picture_as_a_whole_fits_badly_nothing_is_believed(left, believed):
+    scores = torch.zeros(1, 20, 3, 3)
+    scores[:, 10] = 100.0
+    better = scored(40.0, scores, left).better(torch.zeros(1, 1, 3, 3))
+    assert bool(better.all()) is believed and bool(better.any()) is believed
+
+
+def test_how_much_is_left_tells_the_true_side_view_from_another_one(side):
+    transform, y_hat, gain = coded(side, torch.full((1, 1, 128, WIDTH), 32.0))
+    own = sweep(side, y_hat, gain, transform)
+    torch.manual_seed(7)
+    strange = F.interpolate(torch.rand(1, 3, 32, WIDTH // 4), scale_factor=4.0, mode="bicubic") * 2 - 1
+    other = sweep(strange, y_hat, gain, transform)
+    assert own.left.shape == (1, 1, 1, 1)
+    assert own.left.item() < 0.35 < 0.45 < other.left.item()
+    assert not other.better(torch.zeros(1, 1, 8, WIDTH // 16)).any()
 
 
 def test_a_few_bytes_say_nothing(side):
@@ -94,6 +120,7 @@ def test_a_batch_is_its_pictures(side):
     for row, (view, y) in enumerate([(side, y_hat), (other, second)]):
         alone = sweep(view, y, gain, transform)
         torch.testing.assert_close(both.scores[row], alone.scores[0], atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(both.left[row], alone.left[0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1), (2, 5), (7, 2)])
