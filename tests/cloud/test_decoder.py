@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from flat_wall import textured
 from safetensors.numpy import load_file
 
 from cloud.decoder import LEAST_TRUST, Decoder, DecodeRequest
@@ -275,3 +276,15 @@ def test_each_frame_of_a_batch_has_its_own_light(bundle, street):
     for main, frame, request in zip(mains, together, requests, strict=True):
         assert np.abs(frame.image.mean((0, 1)) - main.mean((0, 1))).max() < 2
         assert np.abs(decoder.decode(request).image.astype(int) - frame.image).max() <= 2
+
+
+def test_a_thing_ten_times_as_near_as_all_else_is_found_in_a_large_frame(encoder, decoder):
+    """The monocular prior knows nothing of it, and matching does not leave the prior (decision 29)."""
+    far, near = textured(320, 640, 0), textured(160, 192, 10)
+    main, side = far[:, :576].copy(), far[:, 12:588].copy()
+    main[100:260, 300:492] = side[100:260, 180:372] = near
+    packet = encoder.encode(main, 4).packet
+    frame = decoder.decode(DecodeRequest(packet, 320, 576, side))
+    inside = frame.disparity[110:250, 310:482]
+    assert abs(np.median(inside) - 120) < 4 and (np.abs(inside - 120) < 4).mean() > 0.6
+    assert abs(np.median(frame.disparity[20:80]) - 12) < 1

@@ -53,6 +53,7 @@ def test_the_shipped_networks_open_ready_to_decode(shipped):
     stored = read_tensors(shipped.file(DECODER))
     assert model.state_dict()[NAME].equal(stored[NAME])
     assert not load_refiner(shipped, CPU).training and len(shares(shipped)) == 8
+    assert load_added(shipped, model, LARGE).geometry.sweep and not model.geometry.sweep
 
 
 def test_weights_that_are_missing_or_unknown_are_refused(shipped, tmp_path):
