@@ -6,13 +6,15 @@ import asyncio
 import datetime
 import json
 import os
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fake_edge import hello
+from fake_edge import hello, main
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -20,7 +22,8 @@ from cloud.security import certs, tokens
 from cloud.security.files import TlsFiles
 from common.pb import ingest_pb2_grpc
 from common.stream.convert import downlink_from_pb, uplink_to_pb
-from common.stream.messages import Fault, Welcome
+from common.stream.limits import client_options
+from common.stream.messages import Fault, Role, Welcome
 
 RPCS = ("Push", "Check", "Watch", "ServerReflectionInfo")
 DAY_S = 86400.0
@@ -84,6 +87,31 @@ async def _outcome(
     finally:
         if call is not None:
             call.cancel()
+    return grpc.StatusCode.OK, ""
+
+
+def flood(address: str, metadata: tuple[tuple[str, str], ...]) -> tuple[grpc.StatusCode, str]:
+    """Send 200 frames of 100 bytes as fast as an edge would; return how the call ended.
+
+    With gRPC's blocking client, as the edge's: asyncio's loses the status (`LOST_STATUS`).
+    """
+    welcomed = threading.Event()
+
+    def messages() -> Iterator[object]:
+        yield uplink_to_pb(hello(Role.MAIN))
+        welcomed.wait(60)
+        for seq in range(200):
+            yield uplink_to_pb(main(seq, bytes(100)))
+            time.sleep(0.002)
+
+    with grpc.insecure_channel(address, options=client_options()) as channel:
+        try:
+            for _ in ingest_pb2_grpc.IngestStub(channel).Push(messages(), metadata=metadata):
+                welcomed.set()
+        except grpc.RpcError as error:
+            return error.code(), error.details() or ""
+        finally:
+            welcomed.set()
     return grpc.StatusCode.OK, ""
 
 

@@ -9,9 +9,7 @@ import json
 import logging
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -19,7 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fake_callers import DAY_S, RPCS, Realm, bearer, outcome
+from fake_callers import DAY_S, RPCS, Realm, bearer, flood, outcome
 from fake_cloud import cloud, go, until
 from fake_edge import Edge, hello, main, side
 
@@ -28,9 +26,6 @@ from cloud.security.interceptor import Guard
 from cloud.security.opening import open_security
 from cloud.security.tokens import key_id
 from cloud.sinks.base import open_sink
-from common.pb import ingest_pb2_grpc
-from common.stream.convert import uplink_to_pb
-from common.stream.limits import client_options
 from common.stream.messages import Mode, Role, Status, Welcome
 
 CODE = grpc.StatusCode
@@ -53,31 +48,6 @@ async def ended(call) -> grpc.StatusCode:
         while await call.read() is not grpc.aio.EOF:
             pass
     return await call.code()
-
-
-def flood(address: str, metadata: tuple[tuple[str, str], ...]) -> tuple[grpc.StatusCode, str]:
-    """Send 200 frames of 100 bytes as fast as an edge would; return how the call ended.
-
-    With gRPC's blocking client, as the edge's: in asyncio's a write that meets the end gives INTERNAL instead.
-    """
-    welcomed = threading.Event()
-
-    def messages() -> Iterator[object]:
-        yield uplink_to_pb(hello(Role.MAIN))
-        welcomed.wait(60)
-        for seq in range(200):
-            yield uplink_to_pb(main(seq, bytes(100)))
-            time.sleep(0.002)
-
-    with grpc.insecure_channel(address, options=client_options()) as channel:
-        try:
-            for _ in ingest_pb2_grpc.IngestStub(channel).Push(messages(), metadata=metadata):
-                welcomed.set()
-        except grpc.RpcError as error:
-            return error.code(), error.details() or ""
-        finally:
-            welcomed.set()
-    return CODE.OK, ""
 
 
 def forged(realm: Realm, kind: str) -> str:
