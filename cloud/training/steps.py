@@ -6,6 +6,7 @@ pairs of (what it was, what the decoder guessed): the bits it costs against the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -69,12 +70,14 @@ def choose_steps(examples: list[Example], dc: NDArray[np.int64], price: float) -
         offset = mean if (v, u) == (0, 0) else 0.0
         x, g = true[:, v, u] - offset, guess[:, v, u] - offset
         before = float(np.square(x - g).mean())
-        best = 0.0
+        best = (
+            -math.inf if (v, u) == (0, 0) else 0.0
+        )  # the mean is always sent, at the step that is least bad
         for step in STEPS:
             k, after = moved(x, g, step / UNIT)
             gain = before - float(np.square(x - after).mean()) - price * entropy(k)
-            if gain > best or ((v, u) == (0, 0) and chosen[0, 0] == 0):  # the mean is always sent
-                best, chosen[v, u] = max(gain, best), step
+            if gain > best:
+                best, chosen[v, u] = gain, step
     return chosen
 
 

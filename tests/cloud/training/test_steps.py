@@ -45,6 +45,14 @@ def test_a_higher_price_sends_less():
     assert 0 < cheap[1, 2] < (dear[1, 2] or STEPS[-1] + 1)
 
 
+def test_a_mean_that_is_not_worth_its_bits_is_sent_coarsely():
+    some = examples()
+    dc = fit_dc(some)
+    steps = choose_steps(some, dc, 10.0)
+    off = np.concatenate([(e.true[..., 0, 0] - predict_dc(e.y16, dc) / UNIT).ravel() for e in some])
+    assert entropy(moved(off, off, steps[0, 0] / UNIT)[0]) == 0 < entropy(moved(off, off, STEPS[0] / UNIT)[0])
+
+
 def test_moving_a_guess_into_its_interval_helps():
     rng = np.random.default_rng(0)
     x, guess = rng.laplace(0, 1, 5000), rng.laplace(0, 1, 5000)
