@@ -28,7 +28,7 @@ _MARGIN, _APART, _COMPANY = 3.2, 12.0, 3
 among them, the same must hold."""
 _MOST_LEFT = 0.42
 """Of how much the latents differ at any disparity, what may be left at those found. True side views leave 0.21 to 0.41;
-old ones, whose things are nowhere along the row, 0.35 to 0.56, wrong ones 0.59 and more, five bytes 0.6 and more."""
+old ones, whose things are nowhere along the row, 0.37 to 0.56, wrong ones 0.59 and more, five bytes 0.6 and more."""
 
 
 class Swept(NamedTuple):

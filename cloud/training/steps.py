@@ -70,9 +70,8 @@ def choose_steps(examples: list[Example], dc: NDArray[np.int64], price: float) -
         offset = mean if (v, u) == (0, 0) else 0.0
         x, g = true[:, v, u] - offset, guess[:, v, u] - offset
         before = float(np.square(x - g).mean())
-        best = (
-            -math.inf if (v, u) == (0, 0) else 0.0
-        )  # the mean is always sent, at the step that is least bad
+        # The mean is always sent, at the step that is least bad.
+        best = -math.inf if (v, u) == (0, 0) else 0.0
         for step in STEPS:
             k, after = moved(x, g, step / UNIT)
             gain = before - float(np.square(x - after).mean()) - price * entropy(k)
